@@ -1,0 +1,61 @@
+# lockstep: every target is a line or two; `make help` lists them.
+GO        ?= go
+BIN       ?= lockstep
+PREFIX    ?= /usr/local
+FUZZTIME  ?= 5s
+SEEDS     ?= 40
+CHAOSTIME ?= 60s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+export CGO_ENABLED = 0
+
+.DEFAULT_GOAL := build
+.PHONY: help build demo deps fmt vet lint test race fuzz interop chaos bench check install clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build ./lockstep
+	$(GO) build -trimpath -o $(BIN) ./cmd/lockstep
+
+demo: build ## make a tree, keep a mirror of it in step, and show it (Ctrl-C ends)
+	sh examples/demo.sh ./$(BIN)
+
+deps: ## install what the tests need (Debian, as root): the real rsync
+	sh .ci/deps
+
+fmt: ## format the code
+	gofmt -w $$(git ls-files '*.go')
+
+vet:
+	$(GO) vet ./...
+
+lint: vet ## format, vet, staticcheck
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
+	$(GO) run $(STATICCHECK) ./...
+
+test: deps ## all tests, with what they need installed first
+	$(GO) test ./...
+
+race: deps ## all tests under the race detector
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+fuzz: ## every fuzz target for FUZZTIME (5s)
+	sh .ci/fuzz $(FUZZTIME)
+
+interop: deps ## the tests against the real rsync, uncached
+	$(GO) test -count=1 -run 'Interop|Transcript|Examples' ./syncer/... ./cmd/... ./examples/...
+
+chaos: deps ## random changes while it runs: SEEDS (40) seeds of CHAOSTIME (60s) to both targets
+	$(GO) test -count=1 -timeout=0 -run TestChaos ./cmd/internal/agent -chaos.seeds=$(SEEDS) -chaos.time=$(CHAOSTIME)
+
+bench: deps build ## measure beside rsync: latency, burst, delta, memory
+	$(GO) run ./cmd/lockstep-bench -lockstep ./$(BIN) $(BENCH)
+
+check: lint test race fuzz ## what must pass before a change goes in
+
+install: build ## install the binary below PREFIX (/usr/local)
+	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/lockstep
+
+clean: ## remove what was built
+	rm -f $(BIN) lockstep-bench

@@ -1,0 +1,119 @@
+package agent
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/lockstep-sync/lockstep/syncer"
+)
+
+// repeatEvery is how often an error that goes on is logged again.
+const repeatEvery = time.Minute
+
+// journal writes what happens to one target: a line for each push that did something, a
+// line for each change of state, and while a state lasts at most one a minute.
+type journal struct {
+	log      *zap.Logger
+	push     *syncer.Syncer
+	last     string    // the error that is going on
+	logged   time.Time // when it was logged last
+	since    time.Time // when it began
+	suspect  bool      // the empty source was told
+	attempts int
+	problems map[string]time.Time // paths that failed, and when that was told
+}
+
+func newJournal(log *zap.Logger, push *syncer.Syncer) *journal {
+	return &journal{log: log, push: push, problems: map[string]time.Time{}}
+}
+
+func (j *journal) observe(o syncer.Outcome) {
+	if o.Err != nil {
+		if errors.Is(o.Err, errGrace) {
+			return // the last report tells what is left
+		}
+		j.failed(&o)
+		return
+	}
+	if j.last != "" {
+		j.log.Info("the target is reached again", zap.Duration("after", time.Since(j.since)), zap.Int("attempts", j.attempts))
+		j.last = ""
+	}
+	if j.push.Suspect() && !j.suspect {
+		j.log.Error("the source was empty at the start: what the target has beyond it is not deleted; restart with --allow-empty if it is meant to be empty")
+	}
+	j.suspect = j.push.Suspect()
+	j.pushed(&o)
+	for _, p := range o.Report.Problems {
+		j.problem(p)
+	}
+	if o.Report.DeletesHeld {
+		j.log.Error("--max-delete stopped deletions on the target: raise it, or bring the files back")
+	}
+}
+
+func (j *journal) failed(o *syncer.Outcome) {
+	j.attempts = o.Failures
+	text := o.Err.Error()
+	now := time.Now()
+	if text == j.last && now.Sub(j.logged) < repeatEvery {
+		return
+	}
+	if j.last == "" {
+		j.since = now
+	}
+	j.last, j.logged = text, now
+	code := syncer.ExitCode(syncer.Report{}, o.Err)
+	j.log.Error("push failed; nothing is lost, it is tried again",
+		zap.Error(o.Err), zap.Int("code", int(code)), zap.Int("paths", len(o.Batch.Paths)),
+		zap.Int("attempt", o.Failures), zap.Duration("retry_in", o.Retry.Round(time.Millisecond)))
+}
+
+func (j *journal) pushed(o *syncer.Outcome) {
+	st := &o.Report.Stats
+	level := zapcore.InfoLevel
+	if st.Changed == 0 && st.Deleted == 0 && st.Transferred == 0 {
+		level = zapcore.DebugLevel // the target had it all
+	}
+	ce := j.log.Check(level, "pushed")
+	if ce == nil {
+		return
+	}
+	fields := []zap.Field{
+		zap.Uint64("seq", o.Batch.Seq),
+		zap.Int("paths", len(o.Batch.Paths)),
+		zap.Int64("files", st.Transferred),
+		zap.Int64("literal_bytes", st.Literal),
+		zap.Int64("matched_bytes", st.Matched),
+		zap.Int64("deleted", st.Deleted),
+		zap.Duration("took", o.Took.Round(10*time.Microsecond)),
+	}
+	if !o.Batch.Oldest.IsZero() {
+		fields = append(fields, zap.Duration("lag", time.Since(o.Batch.Oldest).Round(10*time.Microsecond)))
+	}
+	if n := len(o.Report.Problems); n > 0 || o.Report.Partial {
+		fields = append(fields, zap.Bool("partial", true), zap.Int("problems", n))
+	}
+	ce.Write(fields...)
+}
+
+// problem tells of a path that did not arrive: once, and then once a minute at most.
+func (j *journal) problem(p syncer.Problem) {
+	if p.Vanished() {
+		j.log.Debug("vanished while it was sent", zap.ByteString("path", []byte(p.Path)))
+		return
+	}
+	const most = 1000
+	now := time.Now()
+	if now.Sub(j.problems[p.Path]) < repeatEvery {
+		return
+	}
+	if len(j.problems) >= most {
+		clear(j.problems)
+	}
+	j.problems[p.Path] = now
+	j.log.Warn("not brought over; it is tried again", zap.String("path", p.Path), zap.Error(p.Err))
+}

@@ -1,0 +1,54 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/lockstep-sync/lockstep/syncer"
+)
+
+// Once pushes the source to the target and returns rsync's exit code. It writes to out
+// what rsync would, and errors to errw.
+func Once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
+	p := newPrinter(&s, out, errw)
+	cfg, err := s.config(p.sink())
+	if err != nil {
+		p.error(err)
+		return syncer.CodeUsage
+	}
+	push, err := syncer.New(cfg)
+	if err != nil {
+		p.error(err)
+		return syncer.ExitCode(syncer.Report{}, err)
+	}
+	start := time.Now()
+	rep, err := push.Push(ctx, syncer.Full())
+	p.end()
+	for _, problem := range rep.Problems {
+		p.error(fmt.Errorf("not brought over: %w", problem))
+	}
+	code := syncer.ExitCode(rep, err)
+	if err == nil {
+		p.summary(&rep, time.Since(start))
+	}
+	switch {
+	case err != nil:
+		p.error(fmt.Errorf("%w (code %d)", err, code))
+	case code != syncer.CodeOK:
+		p.error(fmt.Errorf("%s (code %d)", codeText(code), code))
+	}
+	return code
+}
+
+// codeText says what an exit code of a push that reached its end means.
+func codeText(c syncer.Code) string {
+	switch c {
+	case syncer.CodeVanished:
+		return "some files vanished before they could be sent"
+	case syncer.CodeMaxDelete:
+		return "the --max-delete limit stopped deletions"
+	}
+	return "some files could not be brought over (see the errors before)"
+}

@@ -1,0 +1,172 @@
+package agent
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lockstep-sync/lockstep/syncer"
+)
+
+// printer writes a push's output as rsync does.
+type printer struct {
+	s    *Settings
+	out  *bufio.Writer
+	errw io.Writer
+	bar  *bar // nil without --progress
+}
+
+func newPrinter(s *Settings, out, errw io.Writer) *printer {
+	p := &printer{s: s, out: bufio.NewWriter(out), errw: errw}
+	if s.Progress && !s.Quiet {
+		p.bar = newBar(out)
+	}
+	return p
+}
+
+// PrintItem gives the function that prints items as the settings ask: nil prints none.
+func PrintItem(s *Settings, out io.Writer) func(syncer.Item) {
+	if !s.Itemize && s.Verbose == 0 {
+		return nil
+	}
+	return func(it syncer.Item) {
+		if line := itemLine(s, it); line != "" {
+			fmt.Fprintln(out, line)
+		}
+	}
+}
+
+// itemLine is the line of one item: itemized with -i; else, with -v, the name of what was
+// created, sent or deleted.
+func itemLine(s *Settings, it syncer.Item) string {
+	if s.Itemize {
+		return it.String()
+	}
+	return it.NameLine()
+}
+
+func (p *printer) sink() syncer.Sink {
+	sink := syncer.Sink{Message: func(text string, isError bool) {
+		if isError {
+			p.flush()
+			fmt.Fprintln(p.errw, text)
+		} else if !p.s.Quiet {
+			p.line(text)
+		}
+	}}
+	if items := PrintItem(p.s, nil); items != nil && !p.s.Quiet {
+		sink.Item = func(it syncer.Item) {
+			if line := itemLine(p.s, it); line != "" {
+				p.line(line)
+			}
+		}
+	}
+	if p.bar != nil {
+		sink.Progress = p.bar.update
+	}
+	return sink
+}
+
+func (p *printer) line(text string) {
+	if p.bar != nil {
+		p.bar.above(text)
+		return
+	}
+	p.out.WriteString(text)
+	p.out.WriteByte('\n')
+}
+
+func (p *printer) flush() { p.out.Flush() }
+
+// end finishes what is on the screen.
+func (p *printer) end() {
+	if p.bar != nil {
+		p.bar.end()
+	}
+	p.flush()
+}
+
+func (p *printer) error(err error) {
+	p.flush()
+	fmt.Fprintf(p.errw, "lockstep: %v\n", err)
+}
+
+// summary is what rsync prints at the end: with --stats the whole, with -v two lines.
+func (p *printer) summary(rep *syncer.Report, took time.Duration) {
+	if p.s.Quiet {
+		return
+	}
+	defer p.flush()
+	st := &rep.Stats
+	if p.s.Stats {
+		p.stats(st)
+	}
+	if p.s.Verbose == 0 && !p.s.Stats {
+		return
+	}
+	moved := st.Sent + st.Received
+	rate := float64(moved) / max(took.Seconds(), 0.001)
+	speedup := float64(st.TotalSize) / float64(max(moved, 1))
+	fmt.Fprintf(p.out, "\nsent %s bytes  received %s bytes  %s bytes/sec\n", commas(st.Sent), commas(st.Received), commasFloat(rate))
+	dry := ""
+	if p.s.DryRun {
+		dry = " (DRY RUN)"
+	}
+	fmt.Fprintf(p.out, "total size is %s  speedup is %s%s\n", commas(st.TotalSize), commasFloat(speedup), dry)
+}
+
+func (p *printer) stats(st *syncer.Stats) {
+	w := func(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
+	w("")
+	w("Number of files: %s", kinds(st.Files+st.Dirs+st.Links+st.Specials, st.Files, st.Dirs, st.Links, st.Specials))
+	w("Number of created files: %s", kinds(st.Created+st.CreatedDirs+st.CreatedLinks+st.CreatedSpecials,
+		st.Created, st.CreatedDirs, st.CreatedLinks, st.CreatedSpecials))
+	w("Number of deleted files: %s", commas(st.Deleted))
+	w("Number of regular files transferred: %s", commas(st.Transferred))
+	w("Total file size: %s bytes", commas(st.TotalSize))
+	w("Total transferred file size: %s bytes", commas(st.TransferredSize))
+	w("Literal data: %s bytes", commas(st.Literal))
+	w("Matched data: %s bytes", commas(st.Matched))
+	w("File list size: %s", commas(st.ListBytes))
+	w("Total bytes sent: %s", commas(st.Sent))
+	w("Total bytes received: %s", commas(st.Received))
+}
+
+// kinds is "3 (reg: 1, dir: 2)".
+func kinds(all, reg, dir, link, special int64) string {
+	var parts []string
+	for _, k := range []struct {
+		name string
+		n    int64
+	}{{"reg", reg}, {"dir", dir}, {"link", link}, {"special", special}} {
+		if k.n > 0 {
+			parts = append(parts, k.name+": "+commas(k.n))
+		}
+	}
+	if len(parts) == 0 {
+		return commas(all)
+	}
+	return commas(all) + " (" + strings.Join(parts, ", ") + ")"
+}
+
+// commas groups digits as rsync does since 3.1.
+func commas(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func commasFloat(f float64) string {
+	s := strconv.FormatFloat(f, 'f', 2, 64)
+	whole, frac, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil {
+		return s
+	}
+	return commas(n) + "." + frac
+}

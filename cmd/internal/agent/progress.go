@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"github.com/lockstep-sync/lockstep/syncer"
+)
+
+// plainEvery is how often progress is told where there is no terminal to draw on.
+const plainEvery = 5 * time.Second
+
+// bar shows how far a push is: on a terminal a bar with files, bytes, rate and time left,
+// elsewhere a line now and then.
+type bar struct {
+	out    io.Writer
+	pool   *mpb.Progress // nil: no terminal
+	bar    *mpb.Bar
+	files  atomic.Pointer[string] // drawn by the pool's goroutine
+	start  time.Time
+	told   time.Time
+	latest syncer.Progress
+}
+
+func newBar(out io.Writer) *bar {
+	b := &bar{out: out, start: time.Now(), told: time.Now()}
+	f, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return b
+	}
+	b.pool = mpb.New(mpb.WithOutput(out), mpb.WithWidth(48), mpb.WithRefreshRate(150*time.Millisecond))
+	b.bar = b.pool.AddBar(0,
+		mpb.PrependDecorators(
+			decor.Any(func(decor.Statistics) string { return b.drawFiles() }, decor.WCSyncSpaceR),
+			decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace),
+		),
+		mpb.AppendDecorators(
+			decor.Percentage(decor.WC{W: 5}),
+			decor.AverageSpeed(decor.SizeB1024(0), "  % .1f"),
+			decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8}),
+		),
+	)
+	return b
+}
+
+func (b *bar) update(p syncer.Progress) {
+	b.latest = p
+	if b.pool == nil {
+		if now := time.Now(); now.Sub(b.told) >= plainEvery {
+			b.told = now
+			b.plain()
+		}
+		return
+	}
+	text := fmt.Sprintf("%s files", commas(p.Files))
+	b.files.Store(&text)
+	b.bar.SetTotal(max(p.AllBytes, p.Bytes+1), false)
+	b.bar.SetCurrent(p.Bytes)
+}
+
+func (b *bar) drawFiles() string {
+	if p := b.files.Load(); p != nil {
+		return *p
+	}
+	return "0 files"
+}
+
+// plain writes one line of progress.
+func (b *bar) plain() {
+	p := b.latest
+	fmt.Fprintf(b.out, "%d files, %s of %s bytes, %s bytes/sec\n", p.Files, commas(p.Bytes), commas(p.AllBytes),
+		commasFloat(float64(p.Bytes)/max(time.Since(b.start).Seconds(), 0.001)))
+}
+
+// above prints a line over the bar.
+func (b *bar) above(text string) {
+	if b.pool == nil {
+		fmt.Fprintln(b.out, text)
+		return
+	}
+	fmt.Fprintln(b.pool, text)
+}
+
+func (b *bar) end() {
+	if b.pool == nil {
+		b.plain()
+		return
+	}
+	b.bar.SetTotal(b.latest.Bytes, true)
+	b.pool.Wait()
+}

@@ -1,0 +1,44 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/lockstep-sync/lockstep/sysctl"
+)
+
+// tune raises the kernel's inotify limits to what root needs. What it may not raise it
+// tells, with the lines that an operator can put into /etc/sysctl.d, and goes on.
+func tune(ctx context.Context, root string, excluded func(string, bool) bool, log *zap.Logger) {
+	start := time.Now()
+	dirs, err := sysctl.CountDirectories(ctx, root, excluded)
+	if err != nil {
+		log.Warn("the directories below the root could not be counted", zap.Error(err))
+	}
+	limits, err := sysctl.Read("")
+	if err != nil {
+		log.Warn("the kernel's inotify limits are not known", zap.Error(err))
+		return
+	}
+	mem, err := sysctl.MemTotal()
+	if err != nil {
+		log.Warn("the size of the memory is not known; limits stay as they are", zap.Error(err))
+		return
+	}
+	advice := limits.Advise(sysctl.Need{Directories: dirs}, mem)
+	log.Debug("kernel limits", zap.Int("directories", dirs), zap.Int("max_user_watches", limits.MaxUserWatches),
+		zap.Int("max_queued_events", limits.MaxQueuedEvents), zap.Int("max_user_instances", limits.MaxUserInstances),
+		zap.Duration("took", time.Since(start)))
+	if advice.Empty() {
+		return
+	}
+	applied, err := advice.Apply("")
+	for _, c := range applied {
+		log.Info("kernel limit raised", zap.String("key", c.Key), zap.Int("old", c.Old), zap.Int("new", c.New))
+	}
+	if err != nil {
+		log.Warn("kernel limits could not be raised; watching goes on with what there is", zap.Error(err))
+	}
+}

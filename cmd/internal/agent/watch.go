@@ -1,0 +1,122 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lockstep-sync/lockstep/debounce"
+	"github.com/lockstep-sync/lockstep/syncer"
+	"github.com/lockstep-sync/lockstep/watcher"
+)
+
+// errGrace ends a push that did not get done within the grace time.
+var errGrace = errors.New("the grace time is over")
+
+// Watch keeps the target in step until stop is done; then it pushes what is pending
+// within the grace time and returns nil. An error means that it could not begin.
+func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logger, items func(syncer.Item)) error {
+	watcherLog := log // it names the root itself
+	log = log.With(zap.String("root", s.Source), zap.String("target", s.Target))
+	sink := syncer.Sink{Item: items, Message: func(text string, isError bool) {
+		if isError {
+			log.Warn("the target says", zap.String("message", text))
+			return
+		}
+		log.Debug("the target says", zap.String("message", text))
+	}}
+	cfg, err := s.config(sink)
+	if err != nil {
+		return err
+	}
+	push, err := syncer.New(cfg)
+	if err != nil {
+		return err
+	}
+	if !s.NoTune {
+		// Before the inotify instance exists: its queue's length is set when it is made.
+		tune(ctx, push.WatchRoot(), push.Excluded, watcherLog)
+	}
+	watch, err := watcher.New(watcher.Config{
+		Root:          push.WatchRoot(),
+		Excluded:      push.Excluded,
+		OneFileSystem: s.OneFileSystem,
+		Logger:        watcherLog,
+	})
+	if err != nil {
+		return fmt.Errorf("watch %q: %w", push.WatchRoot(), err)
+	}
+	line := debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay)})
+	return run(ctx, s, stop, watch, line, push, log)
+}
+
+// orNone says "no waiting" in debounce's words, where zero is the default.
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+// run is the pipeline: watcher to line to syncer.
+func run(ctx context.Context, s Settings, stop context.Context, watch *watcher.Watcher, line *debounce.Line, push *syncer.Syncer, log *zap.Logger) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	done := make(chan struct{}) // the pushing ended
+	f := newFeed(line, stop)
+	j := newJournal(log, push)
+	log.Info("watching begins")
+
+	var g errgroup.Group
+	g.Go(func() error {
+		return watch.Run(watching, func(c []watcher.Change) {
+			log.Debug("changes seen", zap.Int("changes", len(c)), zap.String("first", c[0].Path))
+			line.Add(fromWatcher(c)...)
+		})
+	})
+	g.Go(func() error {
+		defer close(done)
+		defer stopWatching()
+		err := push.Run(ctx, f, j.observe)
+		if errors.Is(err, io.EOF) || errors.Is(err, errGrace) {
+			return nil
+		}
+		return err
+	})
+	g.Go(func() error {
+		select {
+		case <-done:
+			return nil
+		case <-stop.Done():
+		}
+		log.Info("stopping", zap.Duration("grace", s.Grace))
+		stopWatching()
+		grace := time.NewTimer(s.Grace)
+		defer grace.Stop()
+		select {
+		case <-done:
+		case <-grace.C:
+			cancel(errGrace)
+		}
+		return nil
+	})
+	err := g.Wait()
+	left, oldest := line.Pending()
+	if left += int(f.inFlight.Load()); left > 0 {
+		fields := []zap.Field{zap.Int("paths", left)}
+		if !oldest.IsZero() {
+			fields = append(fields, zap.Duration("oldest", time.Since(oldest)))
+		}
+		log.Warn("stopped with changes unsent; the next start sends them", fields...)
+	} else {
+		log.Info("stopped, everything is sent")
+	}
+	return err
+}

@@ -1,0 +1,255 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/report"
+	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
+	"github.com/lockstep-sync/lockstep/syncer/internal/source"
+	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
+)
+
+// daemon is a module of an rsync daemon as a target: one connection a run.
+type daemon struct {
+	cfg    *Config
+	addr   string
+	module sender.Module
+	sent   recent
+}
+
+func newDaemon(cfg *Config) *daemon {
+	t := cfg.Target
+	return &daemon{
+		cfg:    cfg,
+		addr:   t.Addr(cfg.Port),
+		module: sender.Module{Name: t.Module, Path: t.Path, User: t.User, Password: cfg.Password},
+	}
+}
+
+// full pushes everything. The list holds the whole tree: both sides need it to number the files.
+func (d *daemon) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
+	l := lister{src: src, prune: j.prune, since: j.since}
+	top, err := src.Lstat(src.Top())
+	if err != nil {
+		return Report{}, report.Fail(CodePartial, fmt.Errorf("look at the source: %w", err), "")
+	}
+	top.Flags |= flist.Top
+	if err := l.tree(ctx, top); err != nil {
+		return Report{}, err
+	}
+	return d.run(ctx, src, l, false)
+}
+
+// partial pushes exactly what the plan says.
+func (d *daemon) partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
+	l := lister{src: src, prune: j.prune, since: j.since}
+	for _, name := range plan.Missing {
+		l.entries = append(l.entries, flist.Entry{Name: name})
+	}
+	for _, e := range plan.Entries {
+		if !d.sent.is(&e) {
+			l.entries = append(l.entries, e)
+		}
+	}
+	for _, e := range plan.Trees {
+		if err := l.tree(ctx, e); err != nil {
+			return Report{}, err
+		}
+	}
+	if len(l.entries) == 0 {
+		return Report{Problems: l.problems}, nil
+	}
+	l.entries = append(l.entries, plan.Parents...)
+	return d.run(ctx, src, l, len(plan.Missing) > 0)
+}
+
+// lister makes a file list of subtrees.
+type lister struct {
+	src      *source.Tree
+	prune    bool
+	since    time.Time
+	entries  []flist.Entry
+	problems []Problem
+	pruned   bool // a directory in it is to be pruned
+}
+
+// tree adds top with everything below it.
+func (l *lister) tree(ctx context.Context, top flist.Entry) error {
+	if !top.IsDir() {
+		l.entries = append(l.entries, top)
+		return nil
+	}
+	// A directory stands in the list of its parent; what a later look at it says (whether
+	// its content is complete) is noted there.
+	at := map[string]int{top.Name: len(l.entries)}
+	l.entries = append(l.entries, top)
+	since := l.since.UnixNano()
+	visit := func(dir string, entries []flist.Entry, partial bool) error {
+		i := at[dir]
+		delete(at, dir)
+		if partial || !l.prune {
+			l.entries[i].Flags |= flist.Partial
+		} else {
+			l.pruned = true
+		}
+		for _, e := range entries {
+			switch {
+			case e.IsDir():
+				at[e.Name] = len(l.entries)
+			case e.IsRegular() && !l.since.IsZero() && e.Ctime >= since:
+				e.Flags |= flist.Content
+			}
+			l.entries = append(l.entries, e)
+		}
+		return nil
+	}
+	return l.src.Walk(ctx, top.Name, visit, func(p report.Problem) { l.problems = append(l.problems, p) })
+}
+
+// run pushes a list; a second run compares by content what the first one's look at size
+// and time passed over although its bytes are said to have changed.
+func (d *daemon) run(ctx context.Context, src *source.Tree, l lister, missing bool) (Report, error) {
+	rules, err := d.cfg.Filter.Wire(false)
+	if err != nil {
+		return Report{}, report.Fail(CodeUsage, err, "")
+	}
+	j := sender.Job{
+		List:   sender.NewList(l.entries),
+		Delete: d.cfg.Delete,
+		// Deleting a directory spares what a rule protects in it only if the peer knows the rules.
+		Prune:  l.pruned || missing && len(rules) > 0,
+		Filter: rules,
+	}
+	res, err := d.push(ctx, src, &j)
+	rep := reportOf(res)
+	rep.Problems = append(rep.Problems, l.problems...)
+	if err != nil || d.cfg.DryRun || d.cfg.Checksum {
+		return rep, err
+	}
+	again := d.unbelieved(&j.List, &res)
+	if len(again) == 0 {
+		return rep, nil
+	}
+	j = sender.Job{List: sender.NewList(again), IgnoreTimes: true}
+	stats := rep.Stats
+	res, err = d.push(ctx, src, &j)
+	second := reportOf(res)
+	stats.Add(transferOf(second.Stats))
+	rep.Stats = stats
+	rep.Problems = append(rep.Problems, second.Problems...)
+	rep.Changed = append(rep.Changed, second.Changed...)
+	rep.Partial = rep.Partial || second.Partial
+	return rep, err
+}
+
+// unbelieved lists the files of list whose content is said to have changed and which the
+// receiver did not ask for, with the directories above them.
+func (d *daemon) unbelieved(list *sender.List, res *sender.Result) []flist.Entry {
+	var again []flist.Entry
+	want := map[string]bool{}
+	for i := range list.Len() {
+		e := list.At(i)
+		if e.Flags&flist.Content != 0 && e.IsRegular() && !res.Requested[i] && !d.sent.is(e) {
+			again = append(again, *e)
+			for dir := parent(e.Name); dir != "" && !want[dir]; dir = parent(dir) {
+				want[dir] = true
+			}
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	for i := range list.Len() {
+		if e := list.At(i); e.IsDir() && want[e.Name] {
+			dir := *e
+			dir.Flags |= flist.Partial
+			again = append(again, dir)
+		}
+	}
+	return again
+}
+
+// parent is the directory of name, "." for a name at the top, "" for "." itself.
+func parent(name string) string {
+	if name == "." {
+		return ""
+	}
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == '/' {
+			return name[:i]
+		}
+	}
+	return "."
+}
+
+// transferOf is what a second run over listed files adds to the first one's statistics.
+func transferOf(s Stats) Stats {
+	return Stats{Transferred: s.Transferred, TransferredSize: s.TransferredSize, Literal: s.Literal,
+		Matched: s.Matched, Sent: s.Sent, Received: s.Received, ListBytes: s.ListBytes, Changed: s.Changed}
+}
+
+func reportOf(res sender.Result) Report {
+	return Report{
+		Stats:       res.Stats,
+		Problems:    res.Problems,
+		Changed:     res.Changed,
+		Partial:     res.Partial || res.IOError&wire.IOErrorGeneral != 0,
+		DeletesHeld: res.IOError&wire.IOErrorDelLimit != 0,
+	}
+}
+
+// push dials and does one run.
+func (d *daemon) push(ctx context.Context, src *source.Tree, j *sender.Job) (sender.Result, error) {
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return sender.Result{}, err
+	}
+	defer conn.Close()
+	var batch []version
+	j.Sent = func(e *flist.Entry, at time.Time) {
+		if d.cfg.Keep && len(batch) < recentMax {
+			batch = append(batch, version{*e, at})
+		}
+	}
+	res, err := sender.Push(ctx, conn, d.options(), &d.module, j, src)
+	if err == nil && !res.Partial {
+		d.sent.add(batch)
+	}
+	return res, err
+}
+
+func (d *daemon) options() sender.Options {
+	c := d.cfg
+	return sender.Options{
+		Recurse: c.Recurse, Links: c.Links, Perms: c.Perms, Times: c.Times, Owner: c.Owner, Group: c.Group,
+		Devices: c.Devices, Specials: c.Specials, NumericIDs: c.NumericIDs, Checksum: c.Checksum,
+		WholeFile: c.WholeFile, DryRun: c.DryRun, MaxDelete: c.MaxDelete, Timeout: c.Timeout,
+		Sink: c.Sink, Protocol: c.Protocol,
+	}
+}
+
+// dial connects within ConTimeout.
+func (d *daemon) dial(ctx context.Context) (*net.TCPConn, error) {
+	dialer := net.Dialer{
+		Timeout:         d.cfg.ConTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6},
+	}
+	c, err := dialer.DialContext(ctx, "tcp", d.addr)
+	if err == nil {
+		return c.(*net.TCPConn), nil
+	}
+	var ne net.Error
+	switch {
+	case ctx.Err() != nil:
+		return nil, report.Fail(CodeSignal, context.Cause(ctx), "")
+	case d.cfg.ConTimeout > 0 && errors.As(err, &ne) && ne.Timeout():
+		return nil, report.Fail(CodeConTimeout, fmt.Errorf("no connection to the daemon at %s within %v: %w", d.addr, d.cfg.ConTimeout, err), "")
+	}
+	return nil, report.Fail(CodeSocket, fmt.Errorf("connect to the daemon at %s: %w", d.addr, err),
+		"is rsync --daemon running there, and the port open?")
+}

@@ -1,0 +1,181 @@
+package filter
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+const (
+	// maxMergeDepth is how deep merge files may nest: rsync 3.5.0 exclude.c, MAX_MERGE_DEPTH.
+	maxMergeDepth = 32
+	// maxMergeFiles bounds what files that merge one another can add up to.
+	maxMergeFiles = 1000
+	// maxLine bounds one line of a rule file. A file of words may be a single long line.
+	maxLine = 1 << 20
+)
+
+// Builder reads rules in the order of the command line. The zero value is ready to use. After an error
+// it is as it was before the call. It is not safe for concurrent use.
+type Builder struct {
+	// Open opens a merge file. If it is nil, names are those of the file system, relative ones to the
+	// working directory, and "-" is standard input.
+	Open func(name string) (io.ReadCloser, error)
+
+	rules      []*rule
+	mergeFiles int
+}
+
+// Exclude adds the pattern of one --exclude, which as in rsync may also be "- PATTERN", "+ PATTERN", or
+// "!" to clear the list. An empty pattern adds nothing.
+func (b *Builder) Exclude(pattern string) error {
+	return b.addArg("--exclude", pattern, template{dialect: dialectPatterns})
+}
+
+// Include adds the pattern of one --include; see Exclude.
+func (b *Builder) Include(pattern string) error {
+	return b.addArg("--include", pattern, template{dialect: dialectPatterns, flags: flags{include: true}})
+}
+
+// Filter adds one rule of --filter. A merge rule reads its file at once.
+func (b *Builder) Filter(rule string) error {
+	return b.addArg("--filter", rule, template{})
+}
+
+// ExcludeFrom adds what --exclude-from reads: a pattern a line as Exclude takes it, without empty lines
+// and those that begin with ";" or "#". name is for messages.
+func (b *Builder) ExcludeFrom(r io.Reader, name string) error {
+	return b.addFile(r, name, template{dialect: dialectPatterns})
+}
+
+// IncludeFrom adds what --include-from reads; see ExcludeFrom.
+func (b *Builder) IncludeFrom(r io.Reader, name string) error {
+	return b.addFile(r, name, template{dialect: dialectPatterns, flags: flags{include: true}})
+}
+
+// Build returns the rules read so far. The Builder can go on.
+func (b *Builder) Build() *List {
+	return newList(slices.Clone(b.rules), "")
+}
+
+func (b *Builder) addArg(option, text string, t template) error {
+	return b.undoable(func() error { return b.addText(text, t, option, 0) })
+}
+
+func (b *Builder) addFile(r io.Reader, name string, t template) error {
+	return b.undoable(func() error { return b.readFile(r, name, t, 0) })
+}
+
+// undoable takes back what add did if it fails. Rules are only appended or dropped, so the old slice
+// still holds the old rules.
+func (b *Builder) undoable(add func() error) error {
+	rules := b.rules
+	b.mergeFiles = 0
+	err := add()
+	if err != nil {
+		b.rules = rules
+	}
+	return err
+}
+
+// addText adds the rules of one argument or line.
+func (b *Builder) addText(text string, t template, source string, depth int) error {
+	for {
+		if t.words {
+			text = strings.TrimLeft(text, space)
+		}
+		if text == "" {
+			return nil
+		}
+		s, rest, f := parse(text, t)
+		written := text[:len(text)-len(rest)]
+		if f != nil {
+			return &Error{Source: source, Rule: written, Reason: f.reason, Err: f.err}
+		}
+		if err := b.apply(s, written, source, depth); err != nil {
+			return err
+		}
+		text = rest
+	}
+}
+
+func (b *Builder) apply(s statement, written, source string, depth int) error {
+	if s.clear {
+		b.rules = nil
+		return nil
+	}
+	if !s.merge {
+		b.rules = append(b.rules, newRule(s.flags, s.text))
+		return nil
+	}
+	if name := s.text[strings.LastIndexByte(s.text, '/')+1:]; s.excludeSelf && name != "" {
+		b.rules = append(b.rules, newRule(flags{}, name))
+	}
+	if err := b.merge(s, depth); err != nil {
+		var inside *Error
+		if errors.As(err, &inside) {
+			return err // names the line that is to blame
+		}
+		return &Error{Source: source, Rule: written, Reason: err.Error(), Err: err}
+	}
+	return nil
+}
+
+// merge reads a merge rule's file into the list.
+func (b *Builder) merge(s statement, depth int) error {
+	if depth == maxMergeDepth {
+		return syntaxf("merge files nest deeper than %d; does one merge itself?", maxMergeDepth)
+	}
+	if b.mergeFiles++; b.mergeFiles > maxMergeFiles {
+		return syntaxf("more than %d merge files; do they merge one another?", maxMergeFiles)
+	}
+	file, err := b.open(s.text)
+	if err != nil {
+		return fmt.Errorf("read merge file: %w", err)
+	}
+	defer file.Close() // opened for reading: nothing can be lost
+	t := s.inner
+	t.flags = s.flags
+	return b.readFile(file, s.text, t, depth+1)
+}
+
+func (b *Builder) open(name string) (io.ReadCloser, error) {
+	if b.Open != nil {
+		return b.Open(name)
+	}
+	if name == "-" {
+		return io.NopCloser(os.Stdin), nil
+	}
+	return os.Open(name)
+}
+
+// readFile adds the rules of a file: rsync 3.5.0 exclude.c, parse_filter_file.
+func (b *Builder) readFile(r io.Reader, name string, t template, depth int) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLine)
+	n := 0
+	for lines.Scan() {
+		n++
+		source := fmt.Sprintf("%s:%d", name, n)
+		// To rsync a carriage return ends a line as well.
+		for text := range strings.SplitSeq(lines.Text(), "\r") {
+			if !t.words && text != "" && (text[0] == ';' || text[0] == '#') {
+				continue
+			}
+			if err := b.addText(text, t, source, depth); err != nil {
+				return err
+			}
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("%s:%d: %w", name, n+1, syntaxf("line longer than %d bytes; is this a file of filter rules?", maxLine))
+	}
+	if lines.Err() != nil {
+		return fmt.Errorf("read filter rules from %q: %w", name, lines.Err())
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package filter
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+var (
+	// ErrSyntax is wrapped by the error for a rule that cannot be understood, or that no name can match.
+	ErrSyntax = errors.New("bad filter rule")
+	// ErrUnsupported is wrapped by the error for a rule that rsync knows and this package does not yet.
+	ErrUnsupported = errors.New("filter rule not supported yet")
+)
+
+// Error says which rule cannot be used and why.
+type Error struct {
+	Source string // an option ("--filter"), or a file and line ("rules.txt:12")
+	Rule   string // as written, maybe shortened
+	Reason string // what is wrong, and what to do
+	Err    error  // ErrSyntax, ErrUnsupported, or the cause
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s: filter rule %s: %s", e.Source, quote(e.Rule), e.Reason)
+}
+
+// Unwrap makes errors.Is see the kind of the error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// fault is an Error before source and rule are known.
+type fault struct {
+	reason string
+	err    error
+}
+
+func (f *fault) Error() string { return f.reason }
+func (f *fault) Unwrap() error { return f.err }
+
+func syntaxf(format string, args ...any) *fault {
+	return &fault{reason: fmt.Sprintf(format, args...), err: ErrSyntax}
+}
+
+func unsupportedf(format string, args ...any) *fault {
+	return &fault{reason: fmt.Sprintf(format, args...) + " not supported yet", err: ErrUnsupported}
+}
+
+// maxQuoted keeps a message readable when the rule is not.
+const maxQuoted = 200
+
+func quote(rule string) string {
+	if len(rule) > maxQuoted {
+		return strconv.Quote(rule[:maxQuoted]) + "..."
+	}
+	return strconv.Quote(rule)
+}

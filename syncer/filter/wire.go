@@ -1,0 +1,53 @@
+package filter
+
+import "fmt"
+
+// maxWireRule is the length from which a receiver ends the connection: rsync 3.5.0 exclude.c,
+// recv_filter_list.
+const maxWireRule = 5120
+
+// Wire returns the rules that a receiver needs, in the form of protocol 29 and later and without
+// framing: the sender's own rules are left out, names like "protect" become prefixes with modifiers.
+// With deleteExcluded (--delete-excluded) rules without a side are the sender's own as well.
+// Source: rsync 3.5.0 exclude.c, send_rules and get_rule_prefix.
+func (l *List) Wire(deleteExcluded bool) ([]string, error) {
+	if l == nil {
+		return nil, nil
+	}
+	var texts []string
+	for _, r := range l.rules {
+		if !r.onReceiver() || deleteExcluded && !r.sided() {
+			continue
+		}
+		text := r.wire()
+		if len(text) >= maxWireRule {
+			return nil, fmt.Errorf("filter rule %s: longer than the %d bytes that rsync receives", quote(text), maxWireRule-1)
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
+}
+
+// wire returns a rule's text; the order of the modifiers is rsync's.
+func (r *rule) wire() string {
+	text := []byte("-")
+	if r.include {
+		text[0] = '+'
+	}
+	for _, m := range []struct {
+		set    bool
+		letter byte
+	}{
+		{r.absolute, '/'}, {r.negate, '!'}, {r.xattr, 'x'}, {r.sender, 's'}, {r.receiver, 'r'}, {r.perishable, 'p'},
+	} {
+		if m.set {
+			text = append(text, m.letter)
+		}
+	}
+	text = append(text, ' ')
+	text = append(text, r.pattern...)
+	if r.dirOnly {
+		text = append(text, '/')
+	}
+	return string(text)
+}

@@ -1,0 +1,254 @@
+package delta
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/bits"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/checksum"
+)
+
+const (
+	// MaxLiteral is the longest run of literal bytes handed out at once, as rsync's.
+	MaxLiteral = 32 << 10
+	// maxCandidates bounds the blocks tried at one offset, as rsync 3.5.0 does.
+	maxCandidates = 1024
+	// readSize is how much of the file is read at once.
+	readSize = 256 << 10
+)
+
+// Tokens takes what Match finds, in the order of the new file. data is valid during the call.
+type Tokens interface {
+	Literal(data []byte) error
+	// Block says that the receiver's block i stands here; data are its bytes.
+	Block(i int32, data []byte) error
+}
+
+// Match reads file to its end and hands out its tokens. sums may be nil: there is no
+// basis. block computes strong sums with the connection's seed. An error of file is
+// returned as a *ReadError; all tokens up to it were handed out.
+func Match(file io.Reader, sums *Sums, block *checksum.Block, out Tokens) error {
+	if sums == nil || sums.Count == 0 {
+		return copyLiteral(file, out)
+	}
+	m := matcher{sums: sums, block: block, out: out, file: file}
+	m.table.build(sums)
+	return m.run()
+}
+
+// ReadError is an error of the file that was matched, not of the connection.
+type ReadError struct{ Err error }
+
+func (e *ReadError) Error() string { return "read: " + e.Err.Error() }
+func (e *ReadError) Unwrap() error { return e.Err }
+
+func copyLiteral(file io.Reader, out Tokens) error {
+	buf := make([]byte, readSize)
+	for {
+		n, err := io.ReadFull(file, buf)
+		for b := buf[:n]; len(b) > 0; {
+			l := min(len(b), MaxLiteral)
+			if err := out.Literal(b[:l]); err != nil {
+				return err
+			}
+			b = b[l:]
+		}
+		if err != nil {
+			return readEnd(err)
+		}
+	}
+}
+
+// readEnd turns the end of a file into nil and everything else into a ReadError.
+func readEnd(err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return &ReadError{err}
+}
+
+// table finds blocks by their weak sum: open hashing with chains of block numbers.
+type table struct {
+	size int // log2 of len(head)
+	head []int32
+	next []int32
+}
+
+// build enters all blocks of full length. The short last one can only stand at the
+// end of the file and is tried there.
+func (t *table) build(s *Sums) {
+	t.size = max(bits.Len32(uint32(s.Count)), 8) + 1
+	t.head = make([]int32, 1<<t.size)
+	t.next = make([]int32, s.Count)
+	for i := range t.head {
+		t.head[i] = -1
+	}
+	for i := s.Count - 1; i >= 0; i-- { // backwards: chains ascend
+		if s.Len(i) != s.BlockLen {
+			continue
+		}
+		slot := checksum.Mix(s.weak[i], t.size)
+		t.next[i] = t.head[slot]
+		t.head[slot] = i
+	}
+}
+
+// matcher slides a window over the file. buf[lit:pos] is literal that was not handed
+// out, buf[pos:] is what was read ahead.
+type matcher struct {
+	sums  *Sums
+	block *checksum.Block
+	table table
+	out   Tokens
+
+	file     io.Reader
+	eof      bool
+	readErr  error
+	buf      []byte
+	lit, pos int
+	expect   int32 // the block behind the last match
+	strong   []byte
+}
+
+func (m *matcher) run() error {
+	n := int(m.sums.BlockLen)
+	for m.fill(n) {
+		window := m.buf[m.pos : m.pos+n]
+		roll := checksum.NewRolling(window)
+		i := m.find(roll.Sum(), window)
+		if i < 0 {
+			var err error
+			if i, err = m.slide(&roll, n); err != nil {
+				return err
+			}
+			if i < 0 {
+				continue // the buffer's end came first: begin anew
+			}
+		}
+		if err := m.matched(i, n); err != nil {
+			return err
+		}
+	}
+	return m.tail()
+}
+
+// slide moves the window byte by byte, through what is in the buffer, until a block matches.
+func (m *matcher) slide(roll *checksum.Rolling, n int) (int32, error) {
+	for m.pos+n < len(m.buf) {
+		roll.Roll(n, m.buf[m.pos], m.buf[m.pos+n])
+		m.pos++
+		if m.pos-m.lit >= MaxLiteral {
+			if err := m.literal(m.pos); err != nil {
+				return -1, err
+			}
+		}
+		sum := roll.Sum()
+		if m.table.head[checksum.Mix(sum, m.table.size)] < 0 {
+			continue
+		}
+		if i := m.find(sum, m.buf[m.pos:m.pos+n]); i >= 0 {
+			return i, nil
+		}
+	}
+	// No room to roll on: the window itself is known not to match.
+	m.pos++
+	return -1, nil
+}
+
+// find returns the block whose sums are those of window, or -1.
+func (m *matcher) find(sum uint32, window []byte) int32 {
+	m.strong = m.strong[:0]
+	if e := m.expect; e < m.sums.Count && m.sums.weak[e] == sum && m.sums.Len(e) == int32(len(window)) && m.confirm(e, window) {
+		return e
+	}
+	i := m.table.head[checksum.Mix(sum, m.table.size)]
+	for tries := 0; i >= 0 && tries < maxCandidates; i = m.table.next[i] {
+		if m.sums.weak[i] != sum {
+			continue
+		}
+		tries++
+		if m.confirm(i, window) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (m *matcher) confirm(i int32, window []byte) bool {
+	if len(m.strong) == 0 {
+		m.strong = m.block.Append(m.strong, window)
+	}
+	return bytes.Equal(m.strong[:m.sums.StrongLen], m.sums.strongOf(i))
+}
+
+// matched hands out the literal before the window and the window as block i.
+func (m *matcher) matched(i int32, n int) error {
+	if err := m.literal(m.pos); err != nil {
+		return err
+	}
+	if err := m.out.Block(i, m.buf[m.pos:m.pos+n]); err != nil {
+		return err
+	}
+	m.pos += n
+	m.lit = m.pos
+	m.expect = i + 1
+	return nil
+}
+
+// tail deals with what is shorter than a block: the basis's short last block may stand
+// at the very end of the file.
+func (m *matcher) tail() error {
+	last := m.sums.Count - 1
+	n := int(m.sums.Len(last))
+	if at := len(m.buf) - n; m.readErr == nil && n < int(m.sums.BlockLen) && at >= m.pos {
+		window := m.buf[at:]
+		m.strong = m.strong[:0]
+		if r := checksum.NewRolling(window); r.Sum() == m.sums.weak[last] && m.confirm(last, window) {
+			m.pos = at
+			if err := m.matched(last, n); err != nil {
+				return err
+			}
+		}
+	}
+	m.pos = len(m.buf)
+	if err := m.literal(m.pos); err != nil {
+		return err
+	}
+	return readEnd(m.readErr)
+}
+
+// literal hands out buf[lit:end].
+func (m *matcher) literal(end int) error {
+	for m.lit < end {
+		n := min(end-m.lit, MaxLiteral)
+		if err := m.out.Literal(m.buf[m.lit : m.lit+n]); err != nil {
+			return err
+		}
+		m.lit += n
+	}
+	return nil
+}
+
+// fill makes sure that n bytes are in the buffer behind pos; false when the file has
+// fewer left.
+func (m *matcher) fill(n int) bool {
+	if len(m.buf)-m.pos >= n {
+		return true
+	}
+	if m.buf == nil {
+		m.buf = make([]byte, 0, MaxLiteral+n+readSize)
+	}
+	keep := copy(m.buf, m.buf[m.lit:])
+	m.pos -= m.lit
+	m.lit = 0
+	m.buf = m.buf[:keep]
+	for !m.eof && len(m.buf)-m.pos < n {
+		k, err := m.file.Read(m.buf[len(m.buf):cap(m.buf)])
+		m.buf = m.buf[:len(m.buf)+k]
+		if err != nil {
+			m.eof, m.readErr = true, readEnd(err)
+		}
+	}
+	return len(m.buf)-m.pos >= n
+}

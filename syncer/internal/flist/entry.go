@@ -1,0 +1,84 @@
+package flist
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Flag says what a list entry means beside its attributes.
+type Flag uint8
+
+const (
+	// Top marks what the user named: "." of a full push. On a directory that is
+	// also Partial it means implied: only there because something below it is listed.
+	Top Flag = 1 << iota
+	// Partial marks a directory whose content is not all in the list (the
+	// protocol's NO_CONTENT_DIR): it is never pruned.
+	Partial
+	// Content marks a regular file whose bytes may differ whatever size and time say.
+	Content
+)
+
+// Entry is one name of the file list. Mode 0 is a missing entry: the name is to be
+// deleted on the target. Entries come from lstat: a symlink is itself.
+type Entry struct {
+	Name  string // relative to the transfer's root, slash-separated raw bytes; "." is the root
+	Link  string // target of a symlink
+	Sum   []byte // digest of the whole content, with --checksum only
+	Size  int64  // bytes
+	Sec   int64  // mtime, seconds
+	Ctime int64  // nanoseconds; to see whether a file changed while it was read
+	Ino   uint64
+	Rdev  uint64
+	Nsec  uint32 // mtime, nanoseconds within the second
+	Mode  uint32 // st_mode: type and permissions
+	UID   uint32
+	GID   uint32
+	Flags Flag
+}
+
+// FromStat makes the entry of what lstat told about name.
+func FromStat(name string, st *unix.Stat_t) Entry {
+	return Entry{
+		Name:  name,
+		Size:  st.Size,
+		Sec:   st.Mtim.Sec,
+		Nsec:  uint32(st.Mtim.Nsec),
+		Ctime: st.Ctim.Nano(),
+		Ino:   st.Ino,
+		Rdev:  st.Rdev,
+		Mode:  st.Mode,
+		UID:   st.Uid,
+		GID:   st.Gid,
+	}
+}
+
+func (e *Entry) IsDir() bool     { return e.Mode&unix.S_IFMT == unix.S_IFDIR }
+func (e *Entry) IsRegular() bool { return e.Mode&unix.S_IFMT == unix.S_IFREG }
+func (e *Entry) IsSymlink() bool { return e.Mode&unix.S_IFMT == unix.S_IFLNK }
+
+// IsDevice says whether e is a character or block device.
+func (e *Entry) IsDevice() bool {
+	t := e.Mode & unix.S_IFMT
+	return t == unix.S_IFCHR || t == unix.S_IFBLK
+}
+
+// IsSpecial says whether e is a FIFO or a socket.
+func (e *Entry) IsSpecial() bool {
+	t := e.Mode & unix.S_IFMT
+	return t == unix.S_IFIFO || t == unix.S_IFSOCK
+}
+
+// Missing says whether e asks for its name to be deleted.
+func (e *Entry) Missing() bool { return e.Mode == 0 }
+
+// Mtime is the modification time with all its nanoseconds.
+func (e *Entry) Mtime() time.Time { return time.Unix(e.Sec, int64(e.Nsec)) }
+
+// SameVersion says whether o is the same file in the same state: nothing was
+// written, renamed over it or touched between the two looks.
+func (e *Entry) SameVersion(o *Entry) bool {
+	return e.Ino == o.Ino && e.Ctime == o.Ctime && e.Size == o.Size &&
+		e.Sec == o.Sec && e.Nsec == o.Nsec && e.Mode == o.Mode
+}

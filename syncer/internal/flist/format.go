@@ -1,0 +1,40 @@
+package flist
+
+// Format is what both sides agreed on about the bytes of a list.
+type Format struct {
+	Protocol    int  // 30 to 32
+	VarintFlags bool // CF_VARINT_FLIST_FLAGS: flags as varint, the end as two
+	SafeEnd     bool // the end may carry an I/O error (protocol 31, or CF_SAFE_FLIST)
+	ID0Names    bool // CF_ID0_NAMES: id lists end with the name of id 0
+	Owner       bool // -o
+	Group       bool // -g
+	Links       bool // -l
+	Devices     bool // --devices
+	Specials    bool // --specials
+	NumericIDs  bool // --numeric-ids: no id lists
+	SumLen      int  // with --checksum: bytes of a regular file's digest; else 0
+}
+
+// The flags of an entry (rsync 3.5.0 rsync.h, XMIT_*).
+const (
+	xmitTopDir        = 1 << 0
+	xmitSameMode      = 1 << 1
+	xmitExtended      = 1 << 2 // a second byte of flags follows; or filler
+	xmitSameUID       = 1 << 3
+	xmitSameGID       = 1 << 4
+	xmitSameName      = 1 << 5
+	xmitLongName      = 1 << 6
+	xmitSameTime      = 1 << 7
+	xmitSameRdevMajor = 1 << 8 // devices
+	xmitNoContent     = 1 << 8 // directories
+	xmitHardlinked    = 1 << 9
+	xmitUserName      = 1 << 10
+	xmitGroupName     = 1 << 11
+	xmitErrorEnd      = 1 << 12
+	xmitModNsec       = 1 << 13
+)
+
+// hasRdev says whether entries of e's type carry a device number.
+func (f Format) hasRdev(e *Entry) bool {
+	return f.Devices && e.IsDevice() || f.Specials && e.IsSpecial() && f.Protocol < 31
+}

@@ -1,0 +1,212 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/report"
+	"github.com/lockstep-sync/lockstep/syncer/internal/tree"
+)
+
+// twin is a directory of the target that the walk is in.
+type twin struct {
+	entry flist.Entry // its original
+	want  tree.Attrs
+	dir   *tree.Dir // nil: a dry run would have made it
+	isNew bool
+	// restore: its time or mode is, or will be, not what it is to be in the end. A twin
+	// that is no part of the push is never restored.
+	restore  bool
+	isPart   bool
+	writable bool // MakeUsable was called, or need not be
+}
+
+// enter makes the twin of directory e, or opens it, and gives it owner and mode; the
+// time follows in leave. parent may be nil. A nil twin was reported as a problem.
+func (r *run) enter(ctx context.Context, parent *twin, e flist.Entry) *twin {
+	r.count(&e)
+	w := &twin{entry: e, isPart: true}
+	if r.t.root == nil || parent != nil && parent.dir == nil {
+		w.isNew = true
+		r.listed.CreatedDirs++
+		r.item(&e, report.LocalChange|report.IsNew)
+		return w
+	}
+	if err := r.open(ctx, parent, w); err != nil {
+		r.refused(e.Name, err)
+		return nil
+	}
+	return w
+}
+
+func (r *run) open(ctx context.Context, parent, w *twin) error {
+	at, err := r.t.root.OpenParent(w.entry.Name)
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	base := path.Base(w.entry.Name)
+	have, err := r.standing(parent, at, base)
+	if err != nil {
+		return err
+	}
+	w.isNew = have == nil || w.entry.Name == "." && r.t.isNew
+	known := have
+	if w.isNew {
+		known = nil
+	}
+	w.want = r.t.attrs(&w.entry, known)
+	done := 0
+	if w.isNew {
+		done = report.LocalChange
+		r.listed.CreatedDirs++
+	}
+	r.item(&w.entry, r.t.flags(&w.entry, known, w.want, done))
+	if r.opts.DryRun {
+		if have != nil {
+			w.dir, err = at.Open(base)
+		}
+		return err
+	}
+	if have == nil {
+		if have, err = r.mkdir(parent, at, w); err != nil {
+			return err
+		}
+	}
+	if err := r.prepare(at, base, have, w); err != nil {
+		// Somebody else's directory: what is in it can be brought over nevertheless.
+		r.refused(w.entry.Name, err)
+	}
+	w.dir, err = at.Open(base)
+	return err
+}
+
+// standing looks at the directory base; something else that stands there makes way.
+// nil: there is none.
+func (r *run) standing(parent *twin, at *tree.Dir, base string) (*unix.Stat_t, error) {
+	have, err := at.Lstat(base)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case have.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return &have, nil
+	case r.opts.DryRun:
+		return nil, nil
+	}
+	r.touch(parent)
+	return nil, at.Unlink(base)
+}
+
+// mkdir makes the directory of w. Nobody else enters it before it has its owner.
+func (r *run) mkdir(parent *twin, at *tree.Dir, w *twin) (*unix.Stat_t, error) {
+	r.touch(parent)
+	base := path.Base(w.entry.Name)
+	if err := at.Mkdir(base, unix.S_IRWXU); err != nil {
+		return nil, err
+	}
+	have, err := at.Lstat(base)
+	return &have, err
+}
+
+// prepare gives the directory w its owner and mode, and whoever is bound by modes the
+// right to work in it for the time being.
+func (r *run) prepare(at *tree.Dir, base string, have *unix.Stat_t, w *twin) error {
+	now := w.want
+	now.Times = false
+	w.restore = w.want.Times && !sameTime(&w.entry, have)
+	if bound := !r.t.id.super; bound && w.want.Mode&unix.S_IRWXU != unix.S_IRWXU {
+		if now.Mode = have.Mode & tree.PermBits; now.Mode != w.want.Mode {
+			now.Mode = w.want.Mode | unix.S_IRWXU
+			w.restore = true
+		}
+	}
+	if err := at.SetAttrs(base, have, now); err != nil {
+		return err
+	}
+	const list = unix.S_IRUSR | unix.S_IXUSR
+	if !r.t.id.super && now.Mode&list != list {
+		changed, err := at.MakeUsable(base)
+		w.restore = w.restore || changed
+		return err
+	}
+	return nil
+}
+
+// touch says that something is about to change in w: its time must be restored, and a
+// directory of ours that forbids writing must allow it for the time being.
+func (r *run) touch(w *twin) {
+	if w == nil || r.opts.DryRun {
+		return
+	}
+	w.restore = w.isPart
+	if w.writable || r.t.id.super {
+		return
+	}
+	w.writable = true
+	at, err := r.t.root.OpenParent(w.entry.Name)
+	if err != nil {
+		return // what is about to be done will tell
+	}
+	defer at.Close()
+	_, _ = at.MakeUsable(path.Base(w.entry.Name)) // likewise
+}
+
+// visit opens a directory of the target that is no part of the push.
+func (r *run) visit(name string) (*twin, error) {
+	w := &twin{entry: flist.Entry{Name: name}}
+	if r.t.root == nil {
+		return w, nil
+	}
+	var err error
+	w.dir, err = r.t.root.Open(name)
+	if r.opts.DryRun && errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return w, err
+}
+
+// close lets go of w's descriptor once all that was begun in it is done.
+func (r *run) close(w *twin) {
+	if w.dir != nil {
+		dir := w.dir
+		r.then(func() { dir.Close() })
+	}
+}
+
+// leave gives w, in which all is done, its time and mode.
+func (r *run) leave(w *twin) {
+	if r.opts.DryRun || !w.restore {
+		return
+	}
+	r.then(func() {
+		if err := r.restore(w); err != nil {
+			r.health.failure(err)
+			r.failed(w.entry.Name, fmt.Errorf("restore attributes: %w", err))
+		}
+	})
+}
+
+func (r *run) restore(w *twin) error {
+	at, err := r.t.root.OpenParent(w.entry.Name)
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	base := path.Base(w.entry.Name)
+	have, err := at.Lstat(base)
+	if err != nil {
+		return err
+	}
+	if have.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return unix.ENOTDIR
+	}
+	return at.SetAttrs(base, &have, w.want)
+}

@@ -1,0 +1,34 @@
+// Package local makes a local directory equal to a source tree: rsync's generator and
+// receiver without a wire between them.
+//
+// In go an open source and options in rsync's words; out come what was done (Stats,
+// Items), what was not brought over and why (Problems), and the files that changed
+// while they were read. The guarantees are those of package tree, and of deleting: a
+// name goes only when its directory was listed without any error, no rule protects it,
+// and one more look at the source right before says that it is not there.
+//
+//  1. Full walks the source directory by directory, Partial takes a plan's paths in
+//     the same order. Memory follows the largest directory and the depth.
+//  2. For each directory: its twin is made or opened, extraneous names are deleted,
+//     what is no directory is brought over, then its subdirectories. Last, its own
+//     time and mode are restored.
+//  3. The quick check: size and mtime, in nanoseconds, agree. Where a change may hide
+//     behind that (a content hint, a ctime not before since, Checksum), bytes decide.
+//  4. Files that differ go to a few workers, each the whole way from open to rename.
+//     One collector takes all that was done in the order of the walk: it alone keeps
+//     the statistics, calls the sink, and restores directories.
+//
+// A local copy is always whole (rsync's -W): every byte copied, by the kernel or as a
+// reflink, counts as literal. A file that changed while it was read is put in place
+// like any other, but without the source's mtime, so that even after a crash the next
+// comparison sees a difference.
+//
+// A Problem of a directory speaks for all below it. When the target is full, files are
+// no longer tried after a few failures, but the walk goes on: deleting may make room.
+// An error beside the Result means that the push did not come to its end.
+//
+// Left to the caller: who may delete (the source's identity), trying again, and locks:
+// one push at a time per target. Without Perms, default ACLs of the target do not
+// count, only Umask. Facts: rsync(1), rsync 3.5.0 generator.c (recv_generator, itemize,
+// delete_in_dir), rsync.c (set_file_attrs, dest_mode), delete.c.
+package local

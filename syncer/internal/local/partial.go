@@ -1,0 +1,110 @@
+package local
+
+import (
+	"context"
+	"path"
+	"slices"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/source"
+)
+
+// partial brings over what plan names, in the order of the file list: a directory before
+// what is in it, so that one stack of twins holds those that are still to be left.
+func (r *run) partial(ctx context.Context, plan source.Plan) {
+	for _, p := range plan.Problems {
+		r.problem(p.Path, p.Err)
+	}
+	var open branch
+	for _, e := range ordered(plan) {
+		if ctx.Err() != nil {
+			break
+		}
+		open = r.descend(open, e.Name)
+		r.planned(ctx, &open, e)
+	}
+	r.descend(open, ".")
+}
+
+// ordered is all of plan in the order of the list. A missing name stands as an entry of
+// mode 0, right after its directory and before anything that is there.
+func ordered(plan source.Plan) []flist.Entry {
+	all := slices.Concat(plan.Parents, plan.Entries, plan.Trees)
+	flist.Sort(all)
+	if len(plan.Missing) == 0 {
+		return all
+	}
+	missing := map[string][]flist.Entry{}
+	for _, name := range plan.Missing {
+		dir := path.Dir(name)
+		missing[dir] = append(missing[dir], flist.Entry{Name: name})
+	}
+	list := make([]flist.Entry, 0, len(all)+len(plan.Missing))
+	for i := range all {
+		list = append(list, all[i])
+		if all[i].IsDir() {
+			list = append(list, missing[all[i].Name]...)
+			delete(missing, all[i].Name)
+		}
+	}
+	for _, rest := range missing {
+		list = append(list, rest...) // of a source that is a single file
+	}
+	return list
+}
+
+// branch is the directories from the top to where the walk is.
+type branch []level
+
+// level is a directory of a branch. Its twin is nil when it could not be entered: what
+// is below it cannot be brought over, for the same reason.
+type level struct {
+	name string
+	twin *twin
+}
+
+// descend leaves the directories of b that name is not below.
+func (r *run) descend(b branch, name string) branch {
+	for len(b) > 0 && !isBelow(name, b[len(b)-1].name) {
+		if w := b[len(b)-1].twin; w != nil {
+			r.close(w)
+			r.leave(w)
+		}
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func (r *run) planned(ctx context.Context, open *branch, e flist.Entry) {
+	var parent *twin
+	if n := len(*open); n > 0 {
+		parent = (*open)[n-1].twin
+		if parent == nil {
+			r.problem(e.Name, errParent)
+			return
+		}
+	}
+	switch {
+	case e.Missing():
+		if r.opts.Delete {
+			r.remove(ctx, parent, e.Name)
+		}
+	case e.IsDir() && e.Flags&flist.Partial == 0:
+		r.tree(ctx, parent, e)
+	case e.IsDir():
+		*open = append(*open, level{e.Name, r.enter(ctx, parent, e)})
+	case parent != nil && parent.entry.Name == path.Dir(e.Name):
+		r.entry(ctx, parent, e, true)
+	default:
+		r.stray(ctx, e)
+	}
+}
+
+// stray brings over an entry whose directory is not in the plan, or was dealt with
+// as one of its trees.
+func (r *run) stray(ctx context.Context, e flist.Entry) {
+	if e.Flags&flist.Content != 0 && !r.content[e.Name] {
+		return // the tree had it
+	}
+	r.single(ctx, e)
+}

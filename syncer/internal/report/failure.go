@@ -1,0 +1,56 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Code is an exit code of rsync(1), which lockstep's are.
+type Code int
+
+const (
+	CodeOK          Code = 0
+	CodeUsage       Code = 1
+	CodeProtocol    Code = 2  // protocol incompatibility
+	CodeSelect      Code = 3  // selecting input or output files
+	CodeUnsupported Code = 4  // the requested action is not supported
+	CodeStart       Code = 5  // starting the client-server protocol: refused, unknown module, authentication
+	CodeSocket      Code = 10 // socket I/O
+	CodeFile        Code = 11 // file I/O
+	CodeStream      Code = 12 // the protocol's data stream
+	CodeSignal      Code = 20 // SIGINT or SIGTERM
+	CodePartial     Code = 23 // partial transfer due to error
+	CodeVanished    Code = 24 // partial transfer due to vanished source files
+	CodeMaxDelete   Code = 25 // --max-delete stopped deletions
+	CodeTimeout     Code = 30 // nothing moved for --timeout
+	CodeConTimeout  Code = 35 // no connection within --contimeout
+)
+
+// Failure is an error that ends a push, with the exit code that rsync would give and,
+// where an operator can do something, what.
+type Failure struct {
+	Code Code
+	Err  error
+	Hint string // "" where there is none; a clause without a full stop
+}
+
+func (f *Failure) Error() string {
+	if f.Hint == "" {
+		return f.Err.Error()
+	}
+	return fmt.Sprintf("%v (%s)", f.Err, f.Hint)
+}
+
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Fail makes a Failure of err; nil stays nil, and a Failure stays what it is.
+func Fail(code Code, err error, hint string) error {
+	if err == nil {
+		return nil
+	}
+	var f *Failure
+	if errors.As(err, &f) {
+		return err
+	}
+	return &Failure{Code: code, Err: err, Hint: hint}
+}

@@ -1,0 +1,374 @@
+package sender
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/checksum"
+	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/report"
+	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
+)
+
+// Source opens the files that the peer asks for.
+type Source interface {
+	Open(name string) (*os.File, error)
+	// Fstat looks at an open file of that name.
+	Fstat(f *os.File, name string) (flist.Entry, error)
+}
+
+// Result is what a run that reached its end brought about.
+type Result struct {
+	Stats     report.Stats
+	Problems  []report.Problem // files of ours that could not be read
+	Changed   []string         // files that changed while they were read: to be sent again
+	Requested []bool           // by file index: the peer asked for the data
+	Partial   bool             // the peer could not do everything; it said what in messages
+	IOError   int32            // wire.IOError bits that the peer reported
+}
+
+// Push runs one job over conn, which stays the caller's. When the run did not reach its
+// end the error says why and the result what had happened until then.
+func Push(ctx context.Context, conn wire.Conn, o Options, m *Module, j *Job, src Source) (Result, error) {
+	o = o.withDefaults()
+	p := &push{o: &o, job: j, src: src}
+	p.res.Requested = make([]bool, j.List.Len())
+	err := p.run(ctx, conn, m)
+	return p.res, classify(err)
+}
+
+// classify gives an error the exit code that rsync would give.
+func classify(err error) error {
+	var exit *wire.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &exit):
+		return report.Fail(report.Code(exit.Code), err, "")
+	case errors.Is(err, wire.ErrTimeout), errors.Is(err, os.ErrDeadlineExceeded):
+		return report.Fail(report.CodeTimeout, err, "")
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return report.Fail(report.CodeSignal, err, "")
+	case errors.Is(err, ErrAuth):
+		return report.Fail(report.CodeStart, err, "")
+	case errors.Is(err, wire.ErrProtocol):
+		return report.Fail(report.CodeStream, err, "")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return report.Fail(report.CodeStream, fmt.Errorf("the connection was closed by the other side: %w", err), "its log says why")
+	}
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return report.Fail(report.CodeStart, err, "")
+	}
+	return report.Fail(report.CodeStream, err, "")
+}
+
+// push is one run. Its one goroutine reads requests and writes answers; wire.Mux drains
+// the peer beside it.
+type push struct {
+	o   *Options
+	job *Job
+	src Source
+	mux *wire.Mux
+	r   *wire.Reader
+	t   terms
+	w   wire.IndexState
+	buf []byte // scratch for small writes
+	res Result
+	sum *checksum.Block
+
+	ioError int32 // ours, to be told before the goodbye
+	phase   int
+	passed  int // entries before it are done with, as far as progress goes
+	prog    report.Progress
+}
+
+func (p *push) run(ctx context.Context, conn wire.Conn, m *Module) error {
+	br, protocol, err := p.dialog(ctx, conn, m)
+	if err != nil {
+		return err
+	}
+	// Multiplexing begins; what the daemon sent on may be in br already.
+	p.mux = wire.NewMux(ctx, conn, br, p.o.Timeout, p.message)
+	defer func() {
+		sent, received := p.mux.Counts()
+		p.res.Stats.Sent += sent
+		p.res.Stats.Received += received
+		p.mux.Close()
+	}()
+	if protocol >= 31 {
+		p.mux.AllowKeepAlive()
+	}
+	p.r = wire.NewReader(p.mux)
+	p.sum = p.t.sum.Block(p.t.seed, p.t.seedFirst)
+	if err := p.transfer(ctx); err != nil {
+		return p.mux.Reason(err)
+	}
+	return nil
+}
+
+// dialog is everything before multiplexing: greeting, authentication, arguments, setup.
+func (p *push) dialog(ctx context.Context, conn wire.Conn, m *Module) (*bufio.Reader, int, error) {
+	count := &counter{conn: conn, timeout: p.o.Timeout}
+	defer func() {
+		p.res.Stats.Sent += count.sent
+		p.res.Stats.Received += count.received
+	}()
+	defer context.AfterFunc(ctx, func() {
+		conn.SetReadDeadline(time.Unix(1, 0))
+		conn.SetWriteDeadline(time.Unix(1, 0))
+	})()
+	br := bufio.NewReaderSize(count, 4096)
+	protocol, modern, err := hello(count, br, p.o, m)
+	if err == nil {
+		// A peer that lists digests negotiates for certain (it is 3.2.7 or later): our offer
+		// need not wait for its flags.
+		var offer []byte
+		if modern {
+			offer = offerChecksums(p.o)
+		}
+		err = sendArguments(count, p.o.arguments(p.job, modern), m, offer)
+	}
+	if err == nil {
+		p.t, err = setup(count, br, p.o, protocol, modern)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return br, protocol, err
+}
+
+// counter counts what goes over the wire before multiplexing, each read and write within
+// the timeout.
+type counter struct {
+	conn           wire.Conn
+	timeout        time.Duration
+	sent, received int64
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	if c.timeout > 0 {
+		c.conn.SetReadDeadline(time.Now().Add(c.timeout))
+	}
+	wire.QuickAck(c.conn)
+	n, err := c.conn.Read(b)
+	c.received += int64(n)
+	return n, err
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	if c.timeout > 0 {
+		c.conn.SetWriteDeadline(time.Now().Add(c.timeout))
+	}
+	n, err := c.conn.Write(b)
+	c.sent += int64(n)
+	return n, err
+}
+
+// transfer is everything within multiplexing.
+func (p *push) transfer(ctx context.Context) error {
+	if err := p.sendFilter(); err != nil {
+		return err
+	}
+	if err := p.sendList(ctx); err != nil {
+		return err
+	}
+	p.mux.AllowKeepAlive()
+	if err := p.serve(); err != nil {
+		return err
+	}
+	return p.goodbye()
+}
+
+// sendFilter sends the rules, which a peer expects exactly when it prunes.
+func (p *push) sendFilter() error {
+	if !p.job.Prune {
+		return nil
+	}
+	b := p.buf[:0]
+	for _, rule := range p.job.Filter {
+		b = append(wire.AppendInt32(b, int32(len(rule))), rule...)
+	}
+	return p.write(wire.AppendInt32(b, 0))
+}
+
+// sendList sends the list: missing names first, since rsync 3.4.3 takes mode 0 only
+// where it is inherited from the beginning of the list; then the rest in order.
+func (p *push) sendList(ctx context.Context) error {
+	f := p.t.format(p.o)
+	enc := flist.NewEncoder(f)
+	start, _ := p.mux.Counts()
+	for _, missing := range []bool{true, false} {
+		if missing && p.job.List.missing == 0 {
+			continue
+		}
+		for i := range p.job.List.entries {
+			e := &p.job.List.entries[i]
+			if e.Missing() != missing {
+				continue
+			}
+			if f.SumLen > 0 && e.IsRegular() {
+				if err := p.digest(ctx, e); err != nil {
+					return err
+				}
+			}
+			if err := p.write(enc.Append(p.buf[:0], e)); err != nil {
+				return err
+			}
+			p.count(e)
+		}
+	}
+	names := newIDNames()
+	b := enc.End(p.buf[:0], 0)
+	b = flist.AppendIDs(b, f, p.job.List.entries, names.user, names.group)
+	if err := p.write(b); err != nil {
+		return err
+	}
+	err := p.mux.Flush()
+	end, _ := p.mux.Counts()
+	p.res.Stats.ListBytes += end - start
+	return err
+}
+
+// count adds e to the statistics of what is listed.
+func (p *push) count(e *flist.Entry) {
+	s := &p.res.Stats
+	switch {
+	case e.Missing():
+	case e.IsDir():
+		s.Dirs++
+	case e.IsRegular():
+		s.Files++
+		s.TotalSize += e.Size
+	case e.IsSymlink():
+		s.Links++
+	default:
+		s.Specials++
+	}
+	p.prog.FilesLeft = s.Files
+	p.prog.AllBytes = s.TotalSize
+}
+
+// digest fills in e's checksum. A file that cannot be read gets an impossible one: the
+// peer asks for it, and then it is told.
+func (p *push) digest(ctx context.Context, e *flist.Entry) error {
+	h := p.t.sum.New()
+	f, err := p.src.Open(e.Name)
+	if err == nil {
+		_, err = io.Copy(h, &contextReader{ctx, f})
+		f.Close()
+	}
+	e.Sum = h.Sum(nil)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		for i := range e.Sum {
+			e.Sum[i] ^= 0xFF
+		}
+	}
+	return nil
+}
+
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(b)
+}
+
+// write sends b as data; b may be p.buf.
+func (p *push) write(b []byte) error {
+	p.buf = b[:0]
+	_, err := p.mux.Write(b)
+	return err
+}
+
+func (p *push) writeIndex(n int32) error { return p.write(p.w.Append(p.buf[:0], n)) }
+
+// message takes what the peer says beside its data.
+func (p *push) message(m wire.Message) error {
+	sink := p.o.Sink
+	switch m.Tag {
+	case wire.TagErrorXfer, wire.TagError, wire.TagWarning, wire.TagInfo:
+		if m.Tag == wire.TagErrorXfer {
+			p.res.Partial = true
+		}
+		if text := wire.Printable(m.Data); text != "" && sink.Message != nil {
+			sink.Message(text, m.Tag != wire.TagInfo)
+		}
+	case wire.TagIOError:
+		v, ok := m.Int32()
+		if !ok {
+			return fmt.Errorf("%w: I/O error message of %d bytes", wire.ErrProtocol, len(m.Data))
+		}
+		p.res.IOError |= v & (wire.IOErrorGeneral | wire.IOErrorVanished | wire.IOErrorDelLimit)
+	case wire.TagDeleted:
+		p.deleted(string(m.Data))
+	}
+	return nil
+}
+
+// deleted reports a name that the peer removed; directories come with a NUL behind.
+func (p *push) deleted(name string) {
+	name, isDir := strings.CutSuffix(name, "\x00")
+	p.res.Stats.Deleted++
+	if p.o.Sink.Item == nil {
+		return
+	}
+	it := report.Item{Flags: report.Deleted, Name: name, Mode: 0o100644}
+	if isDir {
+		it.Mode = 0o040755
+	}
+	p.o.Sink.Item(it)
+}
+
+// problem notes a file that cannot be sent and tells the peer not to wait for it.
+func (p *push) problem(index int32, name string, err error) error {
+	p.res.Problems = append(p.res.Problems, report.Problem{Path: name, Err: err})
+	if errors.Is(err, fs.ErrNotExist) {
+		p.ioError |= wire.IOErrorVanished
+	} else {
+		p.ioError |= wire.IOErrorGeneral
+	}
+	return p.mux.Message(wire.TagNoSend, wire.AppendInt32(nil, index))
+}
+
+// goodbye is the end of the last phase and the exchange after it (rsync 3.5.0 main.c,
+// read_final_goodbye).
+func (p *push) goodbye() error {
+	if p.ioError != 0 {
+		if err := p.mux.Message(wire.TagIOError, wire.AppendInt32(nil, p.ioError)); err != nil {
+			return err
+		}
+	}
+	rounds := 1
+	if p.t.protocol >= 31 {
+		rounds = 2
+	}
+	for range rounds {
+		if err := p.writeIndex(wire.IndexDone); err != nil {
+			return err
+		}
+		n, err := p.nextIndex()
+		if err != nil {
+			return fmt.Errorf("say goodbye: %w", err)
+		}
+		if n != wire.IndexDone {
+			return fmt.Errorf("%w: file index %d instead of the goodbye", wire.ErrProtocol, n)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,18 @@
+// Package source reads the tree that is pushed.
+//
+// In go a root directory, options and, for a partial push, the paths that may
+// differ; out come list entries, open files, and the paths that could not be read.
+// The guarantee: what is reported as missing was missing (its parent was there and
+// the name was not), what could not be read is a Problem and never looks like a
+// deletion, and nothing outside the root is ever opened, whatever is swapped in.
+//
+//  1. Open opens the root for the length of one push and checks who it is (Identity).
+//     Between pushes nothing is held open, so that the file system can be unmounted.
+//  2. ReadDir lists one directory: filtered, lstat'ed, in the protocol's order.
+//  3. Walk goes through a whole subtree, one directory in memory at a time.
+//  4. Plan looks at changed paths: present, gone (as the topmost missing name), or
+//     a subtree; with the directories above them.
+//
+// Who may delete what follows from the root's identity: the caller keeps the first
+// one and refuses to push when it changed.
+package source

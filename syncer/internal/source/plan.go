@@ -1,0 +1,212 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/report"
+)
+
+// Path is a name that may differ, relative to the transfer's root.
+type Path struct {
+	Name    string
+	Tree    bool // everything at or below it may differ
+	Content bool // its bytes may differ whatever size and time say
+}
+
+// Plan is what the disk says about changed paths. No name is in two of its parts,
+// but a directory may be in Parents beside being above one of Trees.
+type Plan struct {
+	Missing  []string      // to be deleted: each the topmost name that is gone, its parent being there
+	Parents  []flist.Entry // directories above anything else in the plan, Partial
+	Entries  []flist.Entry // there; directories among them are Partial: they alone changed
+	Trees    []flist.Entry // directories that may differ with all below them
+	Problems []report.Problem
+}
+
+// Plan looks at each of paths. A path that takes no part (excluded, of a type that the
+// options leave out) is dropped. The context ends it early with its cause.
+func (t *Tree) Plan(ctx context.Context, paths []Path) (Plan, error) {
+	p := planner{tree: t, seen: map[string]*look{}}
+	for _, c := range paths {
+		if ctx.Err() != nil {
+			return Plan{}, context.Cause(ctx)
+		}
+		p.add(c)
+	}
+	return p.plan(), nil
+}
+
+// look is what one lstat of a planning run said.
+type look struct {
+	entry   flist.Entry
+	gone    bool
+	failed  bool // neither there nor gone: it could not be looked at
+	wanted  bool // named by a change, or the topmost missing name above one
+	tree    bool
+	content bool
+	above   bool // a directory above something wanted
+}
+
+type planner struct {
+	tree     *Tree
+	seen     map[string]*look
+	problems []report.Problem
+}
+
+func (p *planner) add(c Path) {
+	if !p.inTransfer(c.Name) {
+		return
+	}
+	l, whole := p.descend(c.Name)
+	if l == nil {
+		return
+	}
+	l.wanted = true
+	// What stands above the path is no directory (any more): it is itself the change.
+	l.content = l.content || c.Content || !whole
+	l.tree = l.tree || c.Tree || !whole
+}
+
+func (p *planner) inTransfer(name string) bool {
+	prefix := p.tree.opts.Prefix
+	return prefix == "" || name == prefix || strings.HasPrefix(name, prefix+"/")
+}
+
+// descend looks at every directory above name, then at name. It returns the look at
+// name, or at the first name on the way that is gone or no directory; nil when the
+// path takes no part.
+func (p *planner) descend(name string) (l *look, whole bool) {
+	if p.tree.opts.Prefix == "" {
+		l = p.look(".")
+		if name == "." {
+			return l, true
+		}
+		l.above = true
+	}
+	var above []*look
+	for end := 0; end < len(name); {
+		next := strings.IndexByte(name[end+1:], '/')
+		if next < 0 {
+			end = len(name)
+		} else {
+			end += 1 + next
+		}
+		l = p.look(name[:end])
+		if p.excluded(l) {
+			return nil, false
+		}
+		if l.failed || !l.gone && !p.tree.takesPart(&l.entry) {
+			return nil, false
+		}
+		if l.gone || !l.entry.IsDir() {
+			break
+		}
+		if end < len(name) {
+			if p.tree.Crosses(name[:end]) {
+				return nil, false
+			}
+			above = append(above, l)
+		}
+	}
+	for _, a := range above {
+		a.above = true
+	}
+	return l, l.entry.Name == name
+}
+
+// excluded says whether a rule hides l. A name that is gone may have been of either
+// type, so a rule for directories alone counts too: what it guards on the target stays.
+func (p *planner) excluded(l *look) bool {
+	f, name := p.tree.opts.Filter, l.entry.Name
+	if l.gone {
+		return f.Excluded(name, false) || f.Excluded(name, true)
+	}
+	return f.Excluded(name, l.entry.IsDir())
+}
+
+// look lstats name once in a planning run.
+func (p *planner) look(name string) *look {
+	if l := p.seen[name]; l != nil {
+		return l
+	}
+	l := &look{entry: flist.Entry{Name: name}}
+	p.seen[name] = l
+	e, err := p.tree.Lstat(name)
+	switch {
+	case err == nil:
+		l.entry = e
+	case errors.Is(err, fs.ErrNotExist):
+		l.gone = true
+	default:
+		l.failed = true
+		p.problems = append(p.problems, report.Problem{Path: name, Err: err})
+	}
+	return l
+}
+
+func (p *planner) plan() Plan {
+	plan := Plan{Problems: p.problems}
+	for name, l := range p.seen {
+		e := l.entry
+		switch {
+		case l.failed:
+		case l.gone:
+			if l.wanted {
+				plan.Missing = append(plan.Missing, name)
+			}
+		case l.wanted && l.tree && e.IsDir():
+			plan.Trees = append(plan.Trees, e)
+		case l.wanted:
+			if e.IsDir() {
+				e.Flags |= flist.Partial
+			} else if l.content && e.IsRegular() {
+				e.Flags |= flist.Content
+			}
+			plan.Entries = append(plan.Entries, e)
+		case l.above:
+			e.Flags |= flist.Partial
+			plan.Parents = append(plan.Parents, e)
+		}
+	}
+	slices.Sort(plan.Missing)
+	flist.Sort(plan.Parents)
+	flist.Sort(plan.Entries)
+	flist.Sort(plan.Trees)
+	plan.dropBelowTrees()
+	return plan
+}
+
+// dropBelowTrees takes out what a subtree of the plan covers. Regular files stay: their
+// Content mark is knowledge that looking at the subtree would not bring.
+func (p *Plan) dropBelowTrees() {
+	if len(p.Trees) == 0 {
+		return
+	}
+	trees := make(map[string]bool, len(p.Trees))
+	for i := range p.Trees {
+		trees[p.Trees[i].Name] = true
+	}
+	below := func(name string) bool {
+		if name != "." && trees["."] {
+			return true
+		}
+		for d := path.Dir(name); d != "." && d != "/"; d = path.Dir(d) {
+			if trees[d] {
+				return true
+			}
+		}
+		return false
+	}
+	p.Trees = slices.DeleteFunc(p.Trees, func(e flist.Entry) bool { return below(e.Name) })
+	p.Parents = slices.DeleteFunc(p.Parents, func(e flist.Entry) bool { return below(e.Name) })
+	p.Missing = slices.DeleteFunc(p.Missing, below)
+	p.Entries = slices.DeleteFunc(p.Entries, func(e flist.Entry) bool {
+		return below(e.Name) && e.Flags&flist.Content == 0
+	})
+}

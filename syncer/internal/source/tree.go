@@ -1,0 +1,377 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/syncer/filter"
+	"github.com/lockstep-sync/lockstep/syncer/internal/beneath"
+	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/report"
+)
+
+// ErrNoRoot says that the source's root is not there, or is no directory.
+var ErrNoRoot = errors.New("the source is not there")
+
+// Options say what of the tree takes part, in rsync's words.
+type Options struct {
+	Recurse       bool         // -r: without it directories are skipped
+	Links         bool         // -l
+	Devices       bool         // --devices
+	Specials      bool         // --specials
+	OneFileSystem bool         // -x
+	Filter        *filter.List // nil: everything
+	// Prefix is what the names of the transfer begin with where the source was given
+	// without a trailing slash: "abc" for /srv/abc, whose files are abc/… . The tree's
+	// root is then the parent, and only Prefix of it takes part.
+	Prefix string
+}
+
+// Identity tells one directory from another that stands at the same place: the same
+// file system (by its id, or by device where it has none) and the same inode.
+type Identity struct{ Dev, Ino, Fsid uint64 }
+
+// Same says whether both are the same directory. The device number may change over
+// a remount, so the file system's own id goes first.
+func (a Identity) Same(b Identity) bool {
+	if a.Ino != b.Ino {
+		return false
+	}
+	if a.Fsid != 0 || b.Fsid != 0 {
+		return a.Fsid == b.Fsid
+	}
+	return a.Dev == b.Dev
+}
+
+// Tree is a source that is open for one push. It is not safe for concurrent use of
+// Close with anything else; the rest may run in parallel.
+type Tree struct {
+	opts Options
+	fd   int
+	dev  uint64 // of the directory that is pushed: where -x stays
+	id   Identity
+}
+
+// Open opens root, an absolute path; ErrNoRoot says that there is no such directory.
+func Open(root string, opts Options) (*Tree, error) {
+	fd, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open source %q: %w", root, notThere(err))
+	}
+	t := &Tree{opts: opts, fd: fd}
+	if err := t.identify(); err != nil {
+		t.Close()
+		return nil, fmt.Errorf("look at source %q: %w", path.Join(root, opts.Prefix), notThere(err))
+	}
+	return t, nil
+}
+
+func notThere(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return fmt.Errorf("%w: %w", ErrNoRoot, err)
+	}
+	return err
+}
+
+// identify looks at the directory that is pushed. A source that is a single file is
+// identified by itself.
+func (t *Tree) identify() error {
+	fd := t.fd
+	if t.opts.Prefix != "" {
+		var err error
+		if fd, err = beneath.Open(t.fd, t.opts.Prefix, unix.O_PATH, 0); err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+	}
+	var err error
+	t.id, err = identity(fd)
+	t.dev = t.id.Dev
+	return err
+}
+
+// Identify is who the directory at path is now; a symlink is followed.
+func Identify(path string) (Identity, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return Identity{}, err
+	}
+	defer unix.Close(fd)
+	return identity(fd)
+}
+
+func identity(fd int) (Identity, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return Identity{}, err
+	}
+	var sfs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &sfs); err != nil {
+		return Identity{}, err
+	}
+	return Identity{
+		Dev:  st.Dev,
+		Ino:  st.Ino,
+		Fsid: uint64(uint32(sfs.Fsid.Val[0])) | uint64(uint32(sfs.Fsid.Val[1]))<<32,
+	}, nil
+}
+
+// Identity is who the pushed directory is.
+func (t *Tree) Identity() Identity { return t.id }
+
+// Close ends the use of t.
+func (t *Tree) Close() error { return unix.Close(t.fd) }
+
+// Top is the name of the pushed directory within the transfer: "." or the prefix.
+func (t *Tree) Top() string {
+	if t.opts.Prefix != "" {
+		return t.opts.Prefix
+	}
+	return "."
+}
+
+// Empty says whether the pushed directory has no entry at all, filtered ones counted.
+func (t *Tree) Empty() (bool, error) {
+	fd, err := beneath.OpenDir(t.fd, t.Top())
+	if errors.Is(err, unix.ENOTDIR) {
+		return false, nil // a single file
+	}
+	if err != nil {
+		return false, err
+	}
+	f := os.NewFile(uintptr(fd), t.Top())
+	defer f.Close()
+	names, err := f.Readdirnames(1)
+	if len(names) > 0 {
+		return false, nil
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return true, nil
+}
+
+// Lstat looks at one path; of a symlink the target is read too. A missing path gives
+// an error that is fs.ErrNotExist.
+func (t *Tree) Lstat(name string) (flist.Entry, error) {
+	if err := beneath.Check(name); err != nil {
+		return flist.Entry{}, err
+	}
+	dir, base := path.Split(name)
+	fd := t.fd
+	if dir != "" {
+		var err error
+		if fd, err = beneath.Open(t.fd, path.Clean(dir), unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
+			return flist.Entry{}, pathError("lstat", err)
+		}
+		defer unix.Close(fd)
+	}
+	return lookAt(fd, base, name)
+}
+
+// Open opens a regular file for reading; whatever else stands there is an error
+// that is fs.ErrNotExist, since the file that was listed is gone.
+func (t *Tree) Open(name string) (*os.File, error) {
+	// O_NONBLOCK: a FIFO swapped in must not hold us up.
+	fd, err := beneath.Open(t.fd, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, pathError("open", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return nil, pathError("fstat", err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		unix.Close(fd)
+		return nil, pathError("open", unix.ENOENT)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// Fstat is Lstat of an open file.
+func (t *Tree) Fstat(f *os.File, name string) (flist.Entry, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return flist.Entry{}, pathError("fstat", err)
+	}
+	return flist.FromStat(name, &st), nil
+}
+
+// ReadDir lists the directory dir: what takes part, in the protocol's order. Entries
+// that vanished meanwhile are left out; entries that could not be looked at come as
+// problems, and the listing is then not complete. An error says that dir itself could
+// not be listed, or not to its end.
+func (t *Tree) ReadDir(dir string) ([]flist.Entry, []report.Problem, error) {
+	fd, err := beneath.OpenDir(t.fd, dir)
+	if err != nil {
+		return nil, nil, pathError("open directory", err)
+	}
+	f := os.NewFile(uintptr(fd), dir)
+	defer f.Close()
+	names, err := f.ReadDir(-1)
+	if err != nil {
+		return nil, nil, pathError("read directory", err)
+	}
+	entries := make([]flist.Entry, 0, len(names))
+	var problems []report.Problem
+	for _, de := range names {
+		name := Join(dir, de.Name())
+		if t.opts.Prefix != "" && dir == "." && name != t.opts.Prefix || t.opts.Filter.Excluded(name, de.IsDir()) {
+			continue
+		}
+		e, err := lookAt(fd, de.Name(), name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			problems = append(problems, report.Problem{Path: name, Err: err})
+			continue
+		}
+		if de.IsDir() != e.IsDir() && t.opts.Filter.Excluded(name, e.IsDir()) || !t.takesPart(&e) {
+			continue
+		}
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(a, b flist.Entry) int {
+		return flist.Compare(path.Base(a.Name), a.IsDir(), path.Base(b.Name), b.IsDir())
+	})
+	return entries, problems, nil
+}
+
+// Has says whether name is there and no rule hides it: it may be of a type that the
+// options leave out, but it is not gone. It is the last look before a deletion.
+func (t *Tree) Has(name string) (bool, error) {
+	e, err := t.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return !t.opts.Filter.Excluded(name, e.IsDir()), nil
+}
+
+// takesPart says whether the options want entries of e's type.
+func (t *Tree) takesPart(e *flist.Entry) bool {
+	switch {
+	case e.IsDir():
+		return t.opts.Recurse
+	case e.IsSymlink():
+		return t.opts.Links
+	case e.IsDevice():
+		return t.opts.Devices
+	case e.IsSpecial():
+		return t.opts.Specials
+	}
+	return true
+}
+
+// Crosses says whether e, a directory, is on another file system and -x stays away
+// from its content: the directory itself takes part, what is mounted on it does not.
+func (t *Tree) Crosses(dir string) bool {
+	if !t.opts.OneFileSystem {
+		return false
+	}
+	fd, err := beneath.Open(t.fd, dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return false // listing it will tell
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Dev != t.dev
+}
+
+// Visit is called by Walk with each directory that was listed: its entries, or the
+// reason why there are none. partial says that the content must not be taken as
+// complete (an error, an entry that could not be looked at, a mount that -x keeps out).
+type Visit func(dir string, entries []flist.Entry, partial bool) error
+
+// Walk lists top and every directory below it, each before its subdirectories, in
+// the order of the file list. What cannot be read is handed to problem and goes on.
+func (t *Tree) Walk(ctx context.Context, top string, visit Visit, problem func(report.Problem)) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	if t.Crosses(top) {
+		return visit(top, nil, true)
+	}
+	entries, problems, err := t.ReadDir(top)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return visit(top, nil, true)
+		}
+		problems = append(problems, report.Problem{Path: top, Err: err})
+	}
+	for _, p := range problems {
+		problem(p)
+	}
+	if err := visit(top, entries, len(problems) > 0); err != nil {
+		return err
+	}
+	for i := range entries {
+		if entries[i].IsDir() {
+			if err := t.Walk(ctx, entries[i].Name, visit, problem); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Join is dir/base, without the "." of the root.
+func Join(dir, base string) string {
+	if dir == "." {
+		return base
+	}
+	return dir + "/" + base
+}
+
+// lookAt lstats base in dirfd and makes it the entry called name.
+func lookAt(dirfd int, base, name string) (flist.Entry, error) {
+	for {
+		var st unix.Stat_t
+		if err := unix.Fstatat(dirfd, base, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT); err != nil {
+			return flist.Entry{}, pathError("lstat", err)
+		}
+		e := flist.FromStat(name, &st)
+		if !e.IsSymlink() {
+			return e, nil
+		}
+		var err error
+		if e.Link, err = readlinkAt(dirfd, base); errors.Is(err, unix.EINVAL) {
+			continue // no symlink any more: look again
+		}
+		return e, err
+	}
+}
+
+func readlinkAt(dirfd int, base string) (string, error) {
+	for size := 256; ; size *= 2 {
+		buf := make([]byte, size)
+		n, err := unix.Readlinkat(dirfd, base, buf)
+		if err != nil {
+			return "", pathError("readlink", err)
+		}
+		if n < size {
+			return string(buf[:n]), nil
+		}
+	}
+}
+
+// pathError says what was done; the path is left to the Problem that will carry it.
+func pathError(op string, err error) error {
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		// A parent became something else: the path that was asked for is gone.
+		err = fmt.Errorf("%w (%w)", unix.ENOENT, err)
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}

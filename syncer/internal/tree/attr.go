@@ -1,0 +1,126 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/beneath"
+)
+
+// PermBits are the bits of st_mode that chmod(2) sets.
+const PermBits = 0o7777
+
+// Attrs is what a name is to have beside its content.
+type Attrs struct {
+	UID, GID int    // -1: as it is
+	Mode     uint32 // permission bits; of symlinks without meaning
+	Times    bool   // whether Sec and Nsec count
+	Sec      int64  // mtime
+	Nsec     uint32
+}
+
+// SetAttrs brings name in d, which looks like have, to want; "." is d itself. What
+// agrees is left alone. The order is owner, time, mode: chown(2) clears the set-ID
+// bits, and a mode that forbids searching "." must come last.
+func (d *Dir) SetAttrs(name string, have *unix.Stat_t, want Attrs) error {
+	chowned, err := d.setOwner(name, have, want)
+	if err != nil {
+		return err
+	}
+	if want.Times && (have.Mtim.Sec != want.Sec || have.Mtim.Nsec != int64(want.Nsec)) {
+		if err := d.setTime(name, want); err != nil {
+			return err
+		}
+	}
+	if have.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return nil // Linux knows no mode of a symlink
+	}
+	if have.Mode&PermBits != want.Mode || chowned && want.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 {
+		return d.Chmod(name, want.Mode)
+	}
+	return nil
+}
+
+func (d *Dir) setOwner(name string, have *unix.Stat_t, want Attrs) (bool, error) {
+	uid, gid := changedIDs(have, want)
+	if uid < 0 && gid < 0 {
+		return false, nil
+	}
+	if err := unix.Fchownat(d.fd, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return false, fmt.Errorf("chown: %w", err)
+	}
+	return true, nil
+}
+
+// changedIDs is what chown(2) is to be told: -1 for what stays.
+func changedIDs(have *unix.Stat_t, want Attrs) (uid, gid int) {
+	uid, gid = -1, -1
+	if want.UID >= 0 && uint32(want.UID) != have.Uid {
+		uid = want.UID
+	}
+	if want.GID >= 0 && uint32(want.GID) != have.Gid {
+		gid = want.GID
+	}
+	return uid, gid
+}
+
+func (d *Dir) setTime(name string, want Attrs) error {
+	ts := []unix.Timespec{
+		{Nsec: unix.UTIME_OMIT},
+		{Sec: want.Sec, Nsec: int64(want.Nsec)},
+	}
+	if err := unix.UtimesNanoAt(d.fd, name, ts, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("set time: %w", err)
+	}
+	return nil
+}
+
+// Chmod sets the permission bits of name, which is no symlink, without opening it.
+func (d *Dir) Chmod(name string, perm uint32) error {
+	err := unix.Fchmodat(d.fd, name, perm&PermBits, unix.AT_SYMLINK_NOFOLLOW)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPERM) {
+		// Before Linux 6.6 there is no fchmodat2(2); an older sandbox may forbid it. A
+		// descriptor of O_PATH, opened without following, and its name in /proc do the same.
+		err = d.chmodProc(name, perm, err)
+	}
+	if err != nil {
+		return fmt.Errorf("chmod: %w", err)
+	}
+	return nil
+}
+
+func (d *Dir) chmodProc(name string, perm uint32, first error) error {
+	fd, err := beneath.Open(d.fd, name, unix.O_PATH, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return first
+	}
+	return unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), perm&PermBits)
+}
+
+// setFileAttrs sets owner, then mode, of the open file that looks like have.
+func setFileAttrs(fd int, have *unix.Stat_t, want Attrs) error {
+	uid, gid := changedIDs(have, want)
+	if uid >= 0 || gid >= 0 {
+		if err := unix.Fchown(fd, uid, gid); err != nil {
+			return fmt.Errorf("chown: %w", err)
+		}
+	}
+	if have.Mode&PermBits == want.Mode {
+		return nil
+	}
+	if err := unix.Fchmod(fd, want.Mode&PermBits); err != nil {
+		return fmt.Errorf("chmod: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	tempMode   = 0o600 // nobody else reads a file that is not whole
+	tempTries  = 100   // names tried; each collides with 1 in 56 billion
+	tempSuffix = 7     // ".XXXXXX"
+	nameMax    = 255   // NAME_MAX of the usual file systems, bytes
+)
+
+// WriteFile replaces name by a regular file: fill writes its bytes to the descriptor it
+// is handed, and may still change want. When fill or anything after it fails, name is as
+// it was.
+func (d *Dir) WriteFile(name string, want *Attrs, fill func(fd int) error) error {
+	var fd int
+	temp, err := d.withTempName(name, func(temp string) (err error) {
+		fd, err = unix.Openat(d.fd, temp,
+			unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, tempMode)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create temporary file: %w", err)
+	}
+	err = fill(fd)
+	if err == nil {
+		var have unix.Stat_t
+		if err = unix.Fstat(fd, &have); err == nil {
+			err = setFileAttrs(fd, &have, *want)
+		}
+	}
+	// close(2) is where NFS and quotas tell of writes that did not happen.
+	if closeErr := unix.Close(fd); err == nil && closeErr != nil && closeErr != unix.EINTR {
+		err = fmt.Errorf("close: %w", closeErr)
+	}
+	if err == nil && want.Times {
+		err = d.setTime(temp, *want)
+	}
+	return d.commit(temp, name, err)
+}
+
+// Symlink replaces name by a symlink to target.
+func (d *Dir) Symlink(target, name string, want Attrs) error {
+	temp, err := d.withTempName(name, func(temp string) error {
+		return unix.Symlinkat(target, d.fd, temp)
+	})
+	if err != nil {
+		return fmt.Errorf("symlink: %w", err)
+	}
+	return d.finish(temp, name, want)
+}
+
+// Mknod replaces name by a FIFO, a socket or a device: the type is that of mode.
+func (d *Dir) Mknod(name string, mode uint32, rdev uint64, want Attrs) error {
+	temp, err := d.withTempName(name, func(temp string) error {
+		return unix.Mknodat(d.fd, temp, mode&unix.S_IFMT|tempMode, int(rdev))
+	})
+	if err != nil {
+		return fmt.Errorf("mknod: %w", err)
+	}
+	return d.finish(temp, name, want)
+}
+
+func (d *Dir) finish(temp, name string, want Attrs) error {
+	have, err := d.Lstat(temp)
+	if err == nil {
+		err = d.SetAttrs(temp, &have, want)
+	}
+	return d.commit(temp, name, err)
+}
+
+// commit renames temp over name, or removes temp when something went wrong before.
+func (d *Dir) commit(temp, name string, err error) error {
+	if err == nil {
+		if err = unix.Renameat(d.fd, temp, d.fd, name); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("rename: %w", err)
+	}
+	_ = unix.Unlinkat(d.fd, temp, 0) // the first error is the one to tell
+	return err
+}
+
+// withTempName calls create with temporary names for name until one is free.
+func (d *Dir) withTempName(name string, create func(temp string) error) (string, error) {
+	var err error
+	for range tempTries {
+		temp := tempName(name)
+		err = create(temp)
+		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EEXIST) {
+			continue
+		}
+		return temp, err
+	}
+	return "", err
+}
+
+// tempName is ".name.XXXXXX", the name shortened where that is too long; like rsync
+// (receiver.c, get_tmpname) not in the middle of a UTF-8 sequence, and with one leading
+// dot for names that have one.
+func tempName(name string) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	if name[0] == '.' {
+		name = name[1:]
+	}
+	if most := nameMax - tempSuffix - 1; len(name) > most {
+		for cut := 0; cut < utf8.UTFMax && !utf8.RuneStart(name[most]); cut++ {
+			most--
+		}
+		name = name[:most]
+	}
+	b := make([]byte, 0, len(name)+tempSuffix+1)
+	b = append(b, '.')
+	b = append(b, name...)
+	b = append(b, '.')
+	for range 6 {
+		b = append(b, letters[rand.IntN(len(letters))])
+	}
+	return string(b)
+}

@@ -1,0 +1,31 @@
+// Package tree writes a tree safely below a root.
+//
+// In go an open directory (Dir), a name in it, and what the name is to become; out
+// comes the name, whole, or an error and the old state. The guarantees:
+//
+//   - Nothing outside the root is touched. Every directory is opened through package
+//     beneath, below a descriptor, and no symlink on the way is followed. os.Root is
+//     not enough: it follows a symlink that stays inside the root, so a link planted
+//     on the target would have another file written or deleted than the one named.
+//   - No reader sees half a file. Whatever is no directory is made under a temporary
+//     name beside its place and renamed over it, metadata included.
+//   - A FIFO, a socket or a device is never opened for reading or writing.
+//   - Deleting never follows a symlink and never enters a mounted file system.
+//
+// How a file comes into being:
+//
+//  1. A temporary file ".name.XXXXXX" (rsync's pattern) with mode 0600.
+//  2. Its bytes: a reflink; else copy_file_range(2); else read and write. The
+//     context is asked between two chunks.
+//  3. Owner and group, then the mode (chown(2) clears the set-user-ID bit), then the
+//     modification time with its nanoseconds.
+//  4. renameat(2) over the final name.
+//
+// Nothing is synced to the disk: what a power cut loses, the next comparison finds.
+// A temporary file that a killed run left behind is an extraneous name like any
+// other: deleting extraneous names removes it, nothing else does.
+//
+// Dir holds one descriptor, is safe for concurrent use except for Close, and leaves
+// the decision what to write to the caller. Facts: open(2), openat2(2), rename(2),
+// chown(2), utimensat(2); rsync 3.5.0 receiver.c (get_tmpname), delete.c.
+package tree

@@ -1,0 +1,468 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Conn is what a multiplexed connection runs over: a TCP connection, or a pair of pipes.
+type Conn interface {
+	io.ReadWriteCloser
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// ErrTimeout says that nothing moved in either direction for as long as the caller
+// allows: rsync's exit code 30.
+var ErrTimeout = errors.New("timeout in data send/receive")
+
+const (
+	// outSize is how much is gathered before it is written: small values share segments.
+	outSize = 64 << 10
+	// inLimit bounds what the peer may have sent and we did not read yet. A generator
+	// runs far ahead of the sender; beyond this it waits, as it would with rsync.
+	inLimit = 8 << 20
+	// exitGrace bounds waiting for the peer's last words after a write failed.
+	exitGrace = 2 * time.Second
+)
+
+// Mux is both directions of a multiplexed connection, over a connection it does not
+// own. One goroutine may read and write; Close ends what Start began.
+type Mux struct {
+	conn      Conn
+	timeout   atomic.Int64 // nanoseconds; 0 for none
+	lastIO    atomic.Int64 // UnixNano of the last byte moved in either direction
+	sent      atomic.Int64
+	received  atomic.Int64
+	onMessage func(Message) error
+	stopped   sync.WaitGroup
+	stop      context.CancelFunc
+
+	wmu    sync.Mutex // guards out and writing to conn: the keep-alive writes too
+	out    []byte     // one frame under construction, its header's room included
+	keepOK bool       // keep-alives are welcome
+
+	mu     sync.Mutex // guards what follows
+	cond   *sync.Cond
+	queue  []Message // in order of arrival; data frames among them
+	queued int       // bytes in queue
+	err    error     // why nothing more will arrive
+	exited bool      // the peer said its exit code: writing is over
+	closed bool
+	cur    []byte // rest of the data frame being read; the reader's own
+}
+
+// NewMux begins multiplexing on conn. buffered holds what was read from conn already.
+// onMessage is called from Read, in the caller's goroutine; its error ends the reading.
+// A zero timeout waits for ever. When ctx is done all reading and writing ends with its cause.
+func NewMux(ctx context.Context, conn Conn, buffered *bufio.Reader, timeout time.Duration, onMessage func(Message) error) *Mux {
+	m := &Mux{conn: conn, onMessage: onMessage, out: make([]byte, 4, outSize)}
+	m.cond = sync.NewCond(&m.mu)
+	m.timeout.Store(int64(timeout))
+	m.touch()
+	ctx, m.stop = context.WithCancel(ctx)
+	unhook := context.AfterFunc(ctx, func() { m.fail(context.Cause(ctx)) })
+	m.stopped.Add(2)
+	go func() {
+		defer m.stopped.Done()
+		defer unhook()
+		m.pump(buffered)
+	}()
+	go func() {
+		defer m.stopped.Done()
+		m.keepAlive(ctx)
+	}()
+	return m
+}
+
+// Close ends reading and writing and waits for the goroutines. The connection stays the caller's
+// but is of no further use.
+func (m *Mux) Close() {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.stop()
+	m.fail(os.ErrClosed)
+	m.stopped.Wait()
+}
+
+// Counts tells the bytes that went over the wire since NewMux.
+func (m *Mux) Counts() (sent, received int64) { return m.sent.Load(), m.received.Load() }
+
+// AllowKeepAlive says that the peer reads frames at any time from here on: before the
+// file list is complete, peers older than rsync 3.1 dislike empty ones.
+func (m *Mux) AllowKeepAlive() {
+	m.wmu.Lock()
+	m.keepOK = true
+	m.wmu.Unlock()
+}
+
+func (m *Mux) touch() { m.lastIO.Store(time.Now().UnixNano()) }
+
+// idle is how long nothing moved.
+func (m *Mux) idle() time.Duration { return time.Duration(time.Now().UnixNano() - m.lastIO.Load()) }
+
+// fail makes err the end of everything: blocked calls return.
+func (m *Mux) fail(err error) {
+	m.mu.Lock()
+	if m.err == nil {
+		m.err = err
+	}
+	m.cond.Broadcast()
+	m.mu.Unlock()
+	past := time.Unix(1, 0)
+	m.conn.SetReadDeadline(past)
+	m.conn.SetWriteDeadline(past)
+}
+
+func (m *Mux) failure() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+// patient reads from the connection and turns deadlines into ErrTimeout only when
+// neither direction moved for the whole timeout.
+type patient struct{ m *Mux }
+
+func (p patient) Read(b []byte) (int, error) {
+	for {
+		p.m.arm(p.m.conn.SetReadDeadline)
+		if err := p.m.failure(); err != nil {
+			return 0, err
+		}
+		QuickAck(p.m.conn)
+		n, err := p.m.conn.Read(b)
+		if n > 0 {
+			p.m.touch()
+			p.m.received.Add(int64(n))
+			return n, nil
+		}
+		if err = p.m.judge(err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// arm sets a deadline at which to look whether anything moved.
+func (m *Mux) arm(set func(time.Time) error) {
+	if t := time.Duration(m.timeout.Load()); t > 0 {
+		set(time.Now().Add(max(t-m.idle(), 10*time.Millisecond)))
+	}
+}
+
+// judge tells a deadline that only asked to look again (nil) from an error.
+func (m *Mux) judge(err error) error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	if err := m.failure(); err != nil {
+		return err
+	}
+	if t := time.Duration(m.timeout.Load()); t > 0 && m.idle() >= t {
+		return fmt.Errorf("%w: nothing moved for %v", ErrTimeout, t)
+	}
+	return nil
+}
+
+// pump drains the peer into the queue until the connection ends.
+func (m *Mux) pump(buffered *bufio.Reader) {
+	var first io.Reader = patient{m}
+	if n := buffered.Buffered(); n > 0 {
+		rest, _ := buffered.Peek(n)
+		first = io.MultiReader(bytes.NewReader(bytes.Clone(rest)), first)
+	}
+	r := bufio.NewReaderSize(first, 64<<10)
+	for {
+		if err := m.frame(r); err != nil {
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			m.fail(err)
+			return
+		}
+	}
+}
+
+func (m *Mux) frame(r *bufio.Reader) error {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	h := binary.LittleEndian.Uint32(head[:])
+	n, tag := int(h&maxFrame), Tag(h>>24-tagBase)
+	if h>>24 < tagBase || !tag.known() {
+		return fmt.Errorf("%w: frame with unknown tag %d", ErrProtocol, int(h>>24)-tagBase)
+	}
+	if tag != TagData {
+		return m.message(r, tag, n)
+	}
+	for n > 0 {
+		b := make([]byte, min(n, 32<<10))
+		if _, err := io.ReadFull(r, b); err != nil {
+			return err
+		}
+		n -= len(b)
+		if err := m.push(Message{TagData, b}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Mux) message(r *bufio.Reader, tag Tag, n int) error {
+	if n > maxMessage {
+		return fmt.Errorf("%w: message with tag %d of %d bytes", ErrProtocol, tag, n)
+	}
+	msg := Message{tag, make([]byte, n)}
+	if _, err := io.ReadFull(r, msg.Data); err != nil {
+		return err
+	}
+	switch tag {
+	case TagNoop:
+		return nil
+	case TagIOTimeout:
+		m.adoptTimeout(msg)
+		return nil
+	case TagErrorExit:
+		return m.peerExit(msg)
+	}
+	return m.push(msg)
+}
+
+// adoptTimeout follows a daemon whose own timeout is shorter than ours.
+func (m *Mux) adoptTimeout(msg Message) {
+	s, ok := msg.Int32()
+	if !ok || s <= 0 || s > sentTimeout {
+		return // rsync 3.5.0 ignores such values
+	}
+	d := int64(time.Duration(s) * time.Second)
+	if cur := m.timeout.Load(); cur == 0 || d < cur {
+		m.timeout.Store(d)
+	}
+}
+
+// peerExit answers the peer's exit, so that it does not wait for us, and ends writing.
+func (m *Mux) peerExit(msg Message) error {
+	code, ok := msg.Int32()
+	if !ok {
+		code = 12
+	}
+	m.mu.Lock()
+	m.exited = true
+	m.mu.Unlock()
+	m.conn.SetWriteDeadline(time.Unix(1, 0)) // whoever is writing stops
+	m.wmu.Lock()
+	m.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	m.conn.Write(header(nil, TagErrorExit, 0))
+	m.wmu.Unlock()
+	return &ExitError{Code: int(code)}
+}
+
+func (m *Mux) push(msg Message) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.queued > inLimit && m.err == nil {
+		m.cond.Wait()
+	}
+	if m.err != nil {
+		return m.err
+	}
+	m.queue = append(m.queue, msg)
+	m.queued += len(msg.Data) + 64
+	m.cond.Broadcast()
+	return nil
+}
+
+// Read reads data. What was written before is flushed when there is nothing to read yet;
+// messages that arrived before the data are handed over first.
+func (m *Mux) Read(p []byte) (int, error) {
+	for len(m.cur) == 0 {
+		msg, err := m.pop(true)
+		if err != nil {
+			return 0, err
+		}
+		if msg.Tag == TagData {
+			m.cur = msg.Data
+		} else if err := m.onMessage(msg); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, m.cur)
+	m.cur = m.cur[n:]
+	return n, nil
+}
+
+// ReadByte is Read for one byte: most values are that short.
+func (m *Mux) ReadByte() (byte, error) {
+	var b [1]byte
+	_, err := m.Read(b[:])
+	return b[0], err
+}
+
+// pop takes the next frame out of the queue. When it has to wait for one, and flush
+// says so, what was written goes out first: the peer may be waiting for that.
+func (m *Mux) pop(flush bool) (Message, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.queue) == 0 {
+		if m.err != nil {
+			return Message{}, m.err
+		}
+		if flush {
+			m.mu.Unlock()
+			err := m.Flush()
+			m.mu.Lock()
+			if err != nil && m.err == nil && len(m.queue) == 0 {
+				return Message{}, err
+			}
+		}
+		for len(m.queue) == 0 && m.err == nil {
+			m.cond.Wait()
+		}
+	}
+	msg := m.queue[0]
+	m.queue[0] = Message{}
+	m.queue = m.queue[1:]
+	m.queued -= len(msg.Data) + 64
+	m.cond.Broadcast()
+	return msg, nil
+}
+
+// Write appends to the data stream; Flush, or the next Read that has to wait, sends it.
+func (m *Mux) Write(p []byte) (int, error) {
+	m.wmu.Lock()
+	defer m.wmu.Unlock()
+	done := 0
+	for done < len(p) {
+		n := copy(m.out[len(m.out):cap(m.out)], p[done:])
+		m.out = m.out[:len(m.out)+n]
+		done += n
+		if len(m.out) == cap(m.out) {
+			if err := m.flush(); err != nil {
+				return done, err
+			}
+		}
+	}
+	return done, nil
+}
+
+// Message sends a message, after all data written so far.
+func (m *Mux) Message(tag Tag, data []byte) error {
+	m.wmu.Lock()
+	defer m.wmu.Unlock()
+	if err := m.flush(); err != nil {
+		return err
+	}
+	return m.send(append(header(nil, tag, len(data)), data...))
+}
+
+// Flush sends what was written.
+func (m *Mux) Flush() error {
+	m.wmu.Lock()
+	defer m.wmu.Unlock()
+	return m.flush()
+}
+
+func (m *Mux) flush() error {
+	if len(m.out) == 4 {
+		return nil
+	}
+	header(m.out[:0], TagData, len(m.out)-4)
+	err := m.send(m.out)
+	m.out = m.out[:4]
+	return err
+}
+
+func (m *Mux) send(b []byte) error {
+	for len(b) > 0 {
+		m.arm(m.conn.SetWriteDeadline)
+		m.mu.Lock()
+		err, over := m.err, m.exited || m.closed
+		m.mu.Unlock()
+		if err != nil || over {
+			return fmt.Errorf("write to the peer: %w", errors.Join(err, os.ErrClosed))
+		}
+		n, err := m.conn.Write(b)
+		if n > 0 {
+			m.touch()
+			m.sent.Add(int64(n))
+			b = b[n:]
+		}
+		if err != nil {
+			if err = m.judge(err); err != nil {
+				return fmt.Errorf("write to the peer: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// keepAlive sends an empty data frame whenever nothing moved for half the timeout, as
+// the peer, which has the same timeout, expects (rsync 3.5.0 io.c, maybe_send_keepalive).
+func (m *Mux) keepAlive(ctx context.Context) {
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		half := time.Duration(m.timeout.Load()) / 2
+		if half <= 0 {
+			t.Reset(time.Second) // a daemon may still bring a timeout of its own
+			continue
+		}
+		if m.idle() >= half {
+			m.wmu.Lock()
+			if m.keepOK && m.flush() == nil {
+				m.send(header(nil, TagData, 0))
+			}
+			m.wmu.Unlock()
+		}
+		t.Reset(max(half-m.idle(), half/8, 10*time.Millisecond))
+	}
+}
+
+// Reason explains err, which a write or read returned: a peer that ends a run says why
+// before it closes, and that arrives while our writes already fail. It waits, briefly,
+// for the last words, hands over the messages, and returns the best reason.
+func (m *Mux) Reason(err error) error {
+	if err == nil {
+		return nil
+	}
+	deadline := time.AfterFunc(exitGrace, func() { m.fail(err) })
+	defer deadline.Stop()
+	for {
+		msg, rerr := m.pop(false)
+		if rerr != nil {
+			var exit *ExitError
+			if errors.As(rerr, &exit) {
+				return rerr
+			}
+			if errors.Is(err, os.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+				return rerr
+			}
+			return err
+		}
+		if msg.Tag != TagData {
+			if merr := m.onMessage(msg); merr != nil {
+				return merr
+			}
+		}
+	}
+}
+
+func header(b []byte, tag Tag, n int) []byte {
+	return binary.LittleEndian.AppendUint32(b, uint32(tag+tagBase)<<24|uint32(n))
+}

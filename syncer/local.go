@@ -1,0 +1,112 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/local"
+	"github.com/lockstep-sync/lockstep/syncer/internal/report"
+	"github.com/lockstep-sync/lockstep/syncer/internal/source"
+)
+
+// localDir is a local directory as a target. Between pushes it holds nothing open, so
+// that the target's file system can be unmounted; it is the same directory as before, or
+// nothing is written.
+type localDir struct {
+	cfg    *Config
+	path   string
+	single bool // the source is a single file, path may be its new name
+	umask  uint32
+	root   *source.Identity // who the target is; nil before the first push
+}
+
+func newLocal(cfg *Config, p place) *localDir {
+	// Reading the umask means setting it: once, before anything runs beside us.
+	mask := unix.Umask(0o022)
+	unix.Umask(mask)
+	return &localDir{cfg: cfg, path: cfg.Target.Path, single: p.single, umask: uint32(mask)}
+}
+
+func (l *localDir) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
+	return l.push(j.prune, func(t *local.Target) (local.Result, error) { return t.Full(ctx, src, j.since) })
+}
+
+func (l *localDir) partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
+	if len(plan.Missing)+len(plan.Entries)+len(plan.Trees) == 0 {
+		return Report{}, nil
+	}
+	return l.push(j.prune, func(t *local.Target) (local.Result, error) { return t.Partial(ctx, src, plan, j.since) })
+}
+
+func (l *localDir) push(prune bool, do func(*local.Target) (local.Result, error)) (Report, error) {
+	t, err := l.open(prune)
+	if err != nil {
+		return Report{}, err
+	}
+	defer t.Close()
+	res, err := do(t)
+	res.Stats.Sent = res.Stats.Literal // no wire, but what was written is what was sent
+	rep := Report{Stats: res.Stats, Problems: res.Problems, Changed: res.Changed, DeletesHeld: res.DeletesHeld > 0}
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		err = report.Fail(CodeSignal, err, "")
+	case err != nil:
+		err = report.Fail(CodeFile, err, "")
+	}
+	return rep, err
+}
+
+func (l *localDir) open(prune bool) (*local.Target, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	open := local.Open
+	if l.single {
+		open = local.OpenFile
+	}
+	t, err := open(l.path, l.options(prune))
+	if err != nil {
+		hint := ""
+		if errors.Is(err, fs.ErrNotExist) {
+			hint = "of the target only the last directory is made"
+		}
+		return nil, report.Fail(CodeFile, fmt.Errorf("open the target: %w", err), hint)
+	}
+	if l.root == nil && l.cfg.Keep && !l.single {
+		if id, err := source.Identify(l.path); err == nil {
+			l.root = &id
+		}
+	}
+	return t, nil
+}
+
+// check refuses a target that is no longer the directory that was written to: its file
+// system was unmounted, and what is sent would fill the disk below.
+func (l *localDir) check() error {
+	if l.root == nil {
+		return nil
+	}
+	id, err := source.Identify(l.path)
+	if err == nil && l.root.Same(id) {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("another directory stands there")
+	}
+	return report.Fail(CodeFile, fmt.Errorf("the target %q is not the directory that was written to before: %w", l.path, err),
+		"is it mounted? It goes on when the directory is back, or after a restart")
+}
+
+func (l *localDir) options(prune bool) local.Options {
+	c := l.cfg
+	return local.Options{
+		Recurse: c.Recurse, Links: c.Links, Perms: c.Perms, Times: c.Times, Owner: c.Owner, Group: c.Group,
+		Devices: c.Devices, Specials: c.Specials, NumericIDs: c.NumericIDs, WholeFile: c.WholeFile,
+		Checksum: c.Checksum, OneFileSystem: c.OneFileSystem, DryRun: c.DryRun, Delete: prune,
+		MaxDelete: c.MaxDelete, Umask: l.umask, Filter: c.Filter, Sink: c.Sink,
+	}
+}

@@ -1,0 +1,73 @@
+package syncer
+
+import (
+	"errors"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/report"
+)
+
+// What a push tells about itself; see the types for their fields.
+type (
+	Stats    = report.Stats
+	Item     = report.Item
+	Sink     = report.Sink
+	Progress = report.Progress
+	Problem  = report.Problem
+	Failure  = report.Failure
+	Code     = report.Code
+)
+
+// The exit codes of rsync(1) that a push can end with.
+const (
+	CodeOK         = report.CodeOK
+	CodeUsage      = report.CodeUsage
+	CodeSelect     = report.CodeSelect
+	CodeStart      = report.CodeStart
+	CodeSocket     = report.CodeSocket
+	CodeFile       = report.CodeFile
+	CodeStream     = report.CodeStream
+	CodeSignal     = report.CodeSignal
+	CodePartial    = report.CodePartial
+	CodeVanished   = report.CodeVanished
+	CodeMaxDelete  = report.CodeMaxDelete
+	CodeTimeout    = report.CodeTimeout
+	CodeConTimeout = report.CodeConTimeout
+)
+
+// ExitCode is the code of a push that returned rep and err.
+func ExitCode(rep Report, err error) Code {
+	var f *Failure
+	switch {
+	case errors.As(err, &f):
+		return f.Code
+	case err != nil:
+		return CodeStream
+	case rep.DeletesHeld:
+		return CodeMaxDelete
+	case rep.Partial:
+		return CodePartial
+	}
+	code := CodeOK
+	for _, p := range rep.Problems {
+		if !p.Vanished() {
+			return CodePartial
+		}
+		code = CodeVanished
+	}
+	return code
+}
+
+// Report is what a push brought about.
+type Report struct {
+	Stats    Stats
+	Problems []Problem // paths that were not brought over, and why
+	Changed  []string  // files that changed while they were read: to be sent again
+	// Partial says that the target could not do everything; messages said what.
+	Partial     bool
+	DeletesHeld bool // --max-delete stopped deletions
+}
+
+// Whole says that everything arrived.
+func (r *Report) Whole() bool {
+	return !r.Partial && len(r.Problems) == 0 && len(r.Changed) == 0
+}

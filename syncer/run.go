@@ -1,0 +1,121 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Feed is where Run takes its batches: what is dirty, and when it is due.
+type Feed interface {
+	// Next blocks until a batch is due. Its error ends Run.
+	Next(ctx context.Context) (Batch, error)
+	// Defer gives back what did not arrive: due again after that time, or with the next
+	// change of the same path.
+	Defer(b Batch, after time.Duration)
+	// Hold keeps everything back for that time: the target cannot be reached.
+	Hold(d time.Duration)
+}
+
+const (
+	// rootPoll is how often a source that is gone is looked for.
+	rootPoll = time.Second
+	// againAfter is the wait before a file is sent again that changed while it was read.
+	againAfter = 50 * time.Millisecond
+)
+
+// Outcome is what Run tells about each push.
+type Outcome struct {
+	Batch    Batch
+	Report   Report
+	Err      error         // nil: the push reached its end
+	Failures int           // pushes in a row that ended in an error
+	Retry    time.Duration // with Err: how long the target is left alone
+	Took     time.Duration
+}
+
+// Run pushes batch after batch, one at a time, until feed ends; observe sees each
+// outcome. What fails goes back to the feed, so nothing is lost while Run runs. The
+// error is the feed's.
+func (s *Syncer) Run(ctx context.Context, feed Feed, observe func(Outcome)) error {
+	failures := 0
+	for {
+		b, err := feed.Next(ctx)
+		if err != nil {
+			return err
+		}
+		start := time.Now()
+		o := Outcome{Batch: b}
+		o.Report, o.Err = s.Push(ctx, b)
+		o.Took = time.Since(start)
+		if o.Err != nil {
+			failures++
+			o.Failures, o.Retry = failures, s.retry(o.Err, failures)
+			feed.Defer(b, 0)
+			feed.Hold(o.Retry)
+		} else {
+			failures = 0
+			s.giveBack(feed, b, &o.Report)
+		}
+		observe(o)
+	}
+}
+
+func (s *Syncer) retry(err error, failures int) time.Duration {
+	if errors.Is(err, ErrRoot) {
+		return rootPoll // looking costs nothing, and nobody else is bothered
+	}
+	return retryAfter(failures)
+}
+
+// giveBack defers what a push that reached its end did not bring over.
+func (s *Syncer) giveBack(feed Feed, b Batch, rep *Report) {
+	if rep.Partial {
+		// The target said what failed in words for people: all of the batch is in doubt.
+		feed.Defer(b, s.failed(b.Paths))
+		return
+	}
+	bad := map[string]bool{}
+	var failed, again []Path
+	for _, p := range rep.Problems {
+		if bad[p.Path] {
+			continue
+		}
+		bad[p.Path] = true
+		if p.Vanished() {
+			again = append(again, Path{Name: p.Path, Tree: true})
+		} else {
+			failed = append(failed, Path{Name: p.Path, Tree: true, Content: true})
+		}
+	}
+	for _, name := range rep.Changed {
+		again = append(again, Path{Name: name, Content: true})
+	}
+	if len(failed) > 0 {
+		feed.Defer(Batch{Paths: failed, Oldest: b.Oldest}, s.failed(failed))
+	}
+	if len(again) > 0 {
+		feed.Defer(Batch{Paths: again, Oldest: b.Oldest}, againAfter)
+	}
+	for _, p := range b.Paths {
+		if !bad[p.Name] {
+			delete(s.failures, p.Name)
+		}
+	}
+}
+
+// failuresMax bounds for how many paths failures are counted.
+const failuresMax = 1 << 12
+
+// failed counts one more failure for each of paths and returns how long to leave them alone.
+func (s *Syncer) failed(paths []Path) time.Duration {
+	most := 0
+	for _, p := range paths {
+		if _, known := s.failures[p.Name]; !known && len(s.failures) >= failuresMax {
+			clear(s.failures)
+		}
+		s.failures[p.Name]++
+		most = max(most, s.failures[p.Name])
+	}
+	return retryAfter(most)
+}

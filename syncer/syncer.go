@@ -1,0 +1,219 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/report"
+	"github.com/lockstep-sync/lockstep/syncer/internal/source"
+)
+
+var (
+	// ErrRoot says that the source's root is not there, or is another directory than
+	// the one that was pushed before: nothing was sent and nothing deleted.
+	ErrRoot = errors.New("the source is gone")
+	// ErrEmptySource says that an empty source was to empty a target.
+	ErrEmptySource = errors.New("the source is empty")
+)
+
+// sinceSlack is how much earlier than a batch was first seen its changes may have
+// happened: the kernel's queue, and a clock that was set back a little.
+const sinceSlack = time.Minute
+
+// Path is a name that may differ, relative to the watched directory; "." is that directory.
+type Path struct {
+	Name    string
+	Tree    bool // everything at or below it may differ
+	Content bool // its bytes may differ whatever size and time say
+}
+
+// Batch is the paths of one push.
+type Batch struct {
+	Seq    uint64 // position: grows from batch to batch
+	Paths  []Path
+	Oldest time.Time // when the earliest of the changes was seen
+}
+
+// pusher is a target: the daemon, or the local directory. more may come later.
+type pusher interface {
+	full(ctx context.Context, src *source.Tree, j job) (Report, error)
+	partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error)
+}
+
+// job is what a push needs to know beside its paths.
+type job struct {
+	prune bool      // names that the source lacks are deleted
+	since time.Time // files whose ctime is not before it are compared by content; zero: none
+}
+
+// Syncer pushes one source to one target. Push is for one goroutine at a time.
+type Syncer struct {
+	cfg    Config
+	place  place
+	target pusher
+	src    source.Options
+
+	root     *source.Identity // who the source is; nil before the first push
+	suspect  bool             // it was empty when it was first seen: it may not be who it seems
+	pushed   bool             // a full push arrived
+	failures map[string]int   // of paths that did not arrive, in a row
+}
+
+// New checks cfg; nothing is opened yet but a look at the source.
+func New(cfg Config) (*Syncer, error) {
+	place, err := locate(cfg.Source)
+	if err != nil {
+		return nil, report.Fail(CodeUsage, err, "")
+	}
+	s := &Syncer{cfg: cfg, place: place, failures: map[string]int{}}
+	s.src = source.Options{
+		Recurse: cfg.Recurse, Links: cfg.Links, Devices: cfg.Devices, Specials: cfg.Specials,
+		OneFileSystem: cfg.OneFileSystem, Filter: cfg.Filter, Prefix: place.prefix,
+	}
+	if cfg.Target.Remote() {
+		s.target = newDaemon(&s.cfg)
+		return s, nil
+	}
+	s.target = newLocal(&s.cfg, place)
+	return s, nil
+}
+
+// WatchRoot is the directory to watch: the paths of a batch are relative to it.
+func (s *Syncer) WatchRoot() string {
+	if s.place.prefix == "" || s.place.single {
+		return s.place.root
+	}
+	return filepath.Join(s.place.root, s.place.prefix)
+}
+
+// Excluded says whether a path below WatchRoot takes no part in any push.
+func (s *Syncer) Excluded(name string, isDir bool) bool {
+	if s.place.single {
+		return name != s.place.prefix
+	}
+	if isDir && !s.cfg.Recurse {
+		return true
+	}
+	return s.cfg.Filter.Excluded(s.transferName(name), isDir)
+}
+
+// transferName is a watched path's name in the transfer.
+func (s *Syncer) transferName(name string) string {
+	switch {
+	case s.place.prefix == "" || s.place.single && name != ".":
+		return name
+	case name == ".":
+		return s.place.prefix
+	}
+	return s.place.prefix + "/" + name
+}
+
+// watchName is the other way round; what is above the watched directory becomes ".".
+func (s *Syncer) watchName(name string) string {
+	if s.place.prefix == "" || s.place.single {
+		return name
+	}
+	if rest, ok := strings.CutPrefix(name, s.place.prefix+"/"); ok {
+		return rest
+	}
+	return "."
+}
+
+// Full is the batch that brings over everything.
+func Full() Batch { return Batch{Paths: []Path{{Name: ".", Tree: true}}} }
+
+// Push brings the paths of b to the target. On an error nothing is certain and all of b
+// is to be pushed again; otherwise the report names what did not arrive.
+func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
+	tree, err := source.Open(s.place.root, s.src)
+	if err != nil {
+		code := CodePartial // as rsync: a source that cannot be read is a partial transfer
+		if errors.Is(err, source.ErrNoRoot) {
+			err = fmt.Errorf("%w: %w", ErrRoot, err)
+		}
+		return Report{}, report.Fail(code, err, "nothing was sent and nothing deleted")
+	}
+	defer tree.Close()
+	if err := s.checkRoot(tree); err != nil {
+		return Report{}, err
+	}
+	var j job
+	if s.pushed && !b.Oldest.IsZero() {
+		j.since = b.Oldest.Add(-sinceSlack)
+	}
+	rep, full, err := s.push(ctx, tree, b, j)
+	if err == nil && full && !rep.Partial {
+		s.pushed = true
+	}
+	s.rename(&rep)
+	return rep, err
+}
+
+func (s *Syncer) push(ctx context.Context, tree *source.Tree, b Batch, j job) (Report, bool, error) {
+	paths := make([]source.Path, 0, len(b.Paths))
+	for _, p := range b.Paths {
+		if p.Name == "." && p.Tree {
+			j.prune = s.cfg.Delete && !s.suspect
+			rep, err := s.target.full(ctx, tree, j)
+			return rep, true, err
+		}
+		paths = append(paths, source.Path{Name: s.transferName(p.Name), Tree: p.Tree, Content: p.Content})
+	}
+	plan, err := tree.Plan(ctx, paths)
+	if err != nil {
+		return Report{}, false, err
+	}
+	if !s.cfg.Delete {
+		plan.Missing = nil
+	}
+	j.prune = s.cfg.Delete
+	rep, err := s.target.partial(ctx, tree, plan, j)
+	rep.Problems = append(rep.Problems, plan.Problems...)
+	return rep, false, err
+}
+
+// rename gives the paths of a report their watched names.
+func (s *Syncer) rename(rep *Report) {
+	for i := range rep.Problems {
+		rep.Problems[i].Path = s.watchName(rep.Problems[i].Path)
+	}
+	for i := range rep.Changed {
+		rep.Changed[i] = s.watchName(rep.Changed[i])
+	}
+}
+
+// checkRoot makes sure that the source is who it was. A source that was empty when it
+// was first seen is suspect: perhaps what belongs there is not mounted yet. It is pushed
+// but prunes nothing, and another directory in its place is a new beginning.
+func (s *Syncer) checkRoot(tree *source.Tree) error {
+	id := tree.Identity()
+	if s.root != nil && s.root.Same(id) {
+		return nil
+	}
+	if s.root != nil && !s.suspect {
+		return report.Fail(CodePartial,
+			fmt.Errorf("%w: %q is another directory than the one pushed before: unmounted, renamed or replaced", ErrRoot, s.WatchRoot()),
+			"nothing was sent and nothing deleted; it goes on when the directory is back, or after a restart")
+	}
+	empty, err := tree.Empty()
+	if err != nil {
+		return report.Fail(CodePartial, fmt.Errorf("look into the source %q: %w", s.WatchRoot(), err), "")
+	}
+	if empty && s.cfg.Delete && !s.cfg.AllowEmpty && !s.cfg.Keep {
+		return report.Fail(CodeSelect,
+			fmt.Errorf("%w: %q holds nothing, and --delete would empty %s", ErrEmptySource, s.WatchRoot(), path.Clean(s.cfg.Target.String())),
+			"is it mounted? --allow-empty says that it is meant")
+	}
+	s.root, s.pushed = &id, false
+	s.suspect = empty && s.cfg.Delete && !s.cfg.AllowEmpty
+	return nil
+}
+
+// Suspect says that the source was empty when it was first seen, so that nothing is
+// pruned on the target: for the log.
+func (s *Syncer) Suspect() bool { return s.suspect }

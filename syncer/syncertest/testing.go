@@ -1,0 +1,72 @@
+package syncertest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// StartDaemon starts a daemon for a test and stops it when the test ends; a failed test gets the
+// daemon's log. Without an rsync program the test fails, or is skipped under -short: a check
+// against the real thing should not vanish without anybody noticing.
+func StartDaemon(tb testing.TB, cfg DaemonConfig) *Daemon {
+	tb.Helper()
+	d, err := NewDaemon(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("log of the rsync daemon at %s:\n%s", d.Addr(), d.Log())
+		}
+		if err := d.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	err = d.Start()
+	if errors.Is(err, ErrNoRsync) && testing.Short() {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+// StartRelay starts a relay for a test and closes it when the test ends.
+func StartRelay(tb testing.TB, target string) *Relay {
+	tb.Helper()
+	r, err := NewRelay(target)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return r
+}
+
+// RequireEqual fails the test if the trees differ, and says in what.
+func RequireEqual(tb testing.TB, a, b string, opts CompareOptions) {
+	tb.Helper()
+	diffs, err := Compare(a, b, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if len(diffs) > 0 {
+		tb.Fatalf("%q and %q differ:\n%s", a, b, Format(diffs))
+	}
+}
+
+// RequireSoonEqual fails the test if the trees are not equal within the time.
+func RequireSoonEqual(tb testing.TB, within time.Duration, a, b string, opts CompareOptions) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), within)
+	defer cancel()
+	if err := WaitEqual(ctx, a, b, opts); err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -1,0 +1,130 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+var errReplaced = errors.New("another directory is in its place")
+
+// look compares the root with the one that is watched, or looks for one. A root that went away stays
+// absent until the next look, even if another directory is in its place already, so that the log
+// and Stats tell.
+func (s *session) look(ctx context.Context) {
+	if !s.stats.RootPresent {
+		s.lookFor(ctx)
+		return
+	}
+	if s.checkRoot() && s.tree.rootUnwatched() {
+		s.rebuild(ctx)
+	}
+}
+
+// checkRoot reports whether the directory that is watched is still at the root's path.
+func (s *session) checkRoot() bool {
+	id, _, err := identify(s.tree.root)
+	if err == nil && id != s.stats.Root {
+		err = errReplaced
+	}
+	if err != nil {
+		s.rootGone(s.tree.root, err)
+	}
+	return err == nil
+}
+
+// lookFor starts watching if there is a root.
+func (s *session) lookFor(ctx context.Context) {
+	root, err := s.w.resolvedRoot()
+	if err != nil {
+		s.rootGone(s.w.cfg.Root, err)
+		return
+	}
+	id, fsType, err := identify(root)
+	if err != nil {
+		s.rootGone(root, err)
+		return
+	}
+	start := time.Now()
+	if s.mounts, err = readMounts(root); err != nil {
+		s.log.Debug("no mount table", zap.Error(err)) // watchMounts warns
+	}
+	s.tree.root, s.tree.rootDev = root, id.Dev
+	s.changes.reset()
+	s.tree.rebuild(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	// What moved while the tree was walked is covered by the root's own change.
+	s.changes.reset()
+	s.changes.add(Change{Path: ".", Tree: true})
+	s.stats.RootPresent, s.stats.Root, s.absent, s.seen = true, id, "", lostEvents{}
+	s.log.Info("watching", quoted("root", root), zap.Int("watches", s.tree.watches()), zap.Duration("took", time.Since(start)))
+	if isRemote(fsType) {
+		s.log.Warn("root is on a network or FUSE filesystem: changes made elsewhere give no event, only rescans find them", quoted("root", root))
+	}
+}
+
+// rootGone stops all watching. The same reason is logged once.
+func (s *session) rootGone(root string, err error) {
+	s.stats.RootPresent = false
+	s.rebuildAt.Stop()
+	s.changes.reset()
+	s.tree.close()
+	if s.absent == err.Error() {
+		return
+	}
+	s.absent = err.Error()
+	s.log.Error("root is absent: nothing is emitted, and nothing may be deleted, until it is back; mount or restore it",
+		quoted("root", root), zap.Error(err))
+}
+
+// mountsChanged looks at what was mounted or unmounted at, above or below the root.
+func (s *session) mountsChanged(ctx context.Context) {
+	s.mountsMoved = true
+	if !s.stats.RootPresent {
+		s.look(ctx)
+		return
+	}
+	if s.look(ctx); !s.stats.RootPresent {
+		return
+	}
+	now, err := readMounts(s.tree.root)
+	if err != nil {
+		s.log.Warn("mounts below the root are not noticed", zap.Error(err))
+		return
+	}
+	before := s.mounts
+	s.mounts = now
+	println("DBG mounts", time.Now().UnixMicro(), len(before.below), len(now.below))
+	if before.above != now.above {
+		// The same directory is there, but it may have been away, and its watches with it.
+		s.rebuild(ctx)
+		return
+	}
+	for _, point := range before.changed(now) {
+		s.tree.recheck(ctx, point)
+	}
+}
+
+// checkMounts finds the unmounts that were undone before anybody looked: the table is the same, and
+// all watches below are gone. It runs once per tick after the table has changed.
+func (s *session) checkMounts(ctx context.Context) {
+	if !s.mountsMoved || !s.stats.RootPresent || s.tree.inst == nil {
+		return
+	}
+	s.mountsMoved = false
+	points := s.tree.watchedAmong(s.mounts)
+	alive := s.tree.inst.watched(points)
+	if points[s.tree.root] && !alive[s.tree.root] {
+		s.rebuild(ctx)
+		return
+	}
+	for p := range points {
+		if !alive[p] {
+			s.tree.recheck(ctx, p)
+		}
+	}
+}

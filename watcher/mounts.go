@@ -1,0 +1,131 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+const mountinfoPath = "/proc/self/mountinfo"
+
+// mountPause is the least time between two looks at the mount table: hosts of containers change
+// theirs many times a second.
+const mountPause = 50 * time.Millisecond
+
+// mountTable is what is mounted where, as far as it concerns one root.
+type mountTable struct {
+	above string            // all mounts on the root or a directory above it
+	below map[string]string // mount points below the root
+}
+
+// readMounts reads the mounts that concern root. Two tables are equal if nothing was mounted or
+// unmounted between; options do not count.
+func readMounts(root string) (mountTable, error) {
+	f, err := os.Open(mountinfoPath)
+	if err != nil {
+		return mountTable{}, err
+	}
+	defer f.Close()
+	t := mountTable{below: make(map[string]string)}
+	_, err = mountinfo.GetMountsFromReader(f, func(m *mountinfo.Info) (skip, stop bool) {
+		t.add(root, m)
+		return true, false
+	})
+	if err != nil {
+		return mountTable{}, fmt.Errorf("read %s: %w", mountinfoPath, err)
+	}
+	return t, nil
+}
+
+func (t *mountTable) add(root string, m *mountinfo.Info) {
+	mount := fmt.Sprintf("%d %d:%d %q;", m.ID, m.Major, m.Minor, m.Root)
+	_, above := relPath(m.Mountpoint, root)
+	_, below := relPath(root, m.Mountpoint)
+	switch {
+	case above:
+		t.above += m.Mountpoint + " " + mount
+	case below:
+		t.below[m.Mountpoint] += mount // mounts stack: the order counts
+	}
+}
+
+// changed gives the mount points below the root at which t and now differ.
+func (t mountTable) changed(now mountTable) []string {
+	points := make(map[string]bool)
+	for p := range t.below {
+		points[p] = t.below[p] != now.below[p]
+	}
+	for p := range now.below {
+		points[p] = t.below[p] != now.below[p]
+	}
+	maps.DeleteFunc(points, func(_ string, differs bool) bool { return !differs })
+	return topmost(slices.Sorted(maps.Keys(points)))
+}
+
+// topmost drops the paths that are below another one.
+func topmost(paths []string) []string {
+	return slices.DeleteFunc(paths, func(p string) bool {
+		return slices.ContainsFunc(paths, func(q string) bool {
+			return len(q) < len(p) && strings.HasPrefix(p, q) && p[len(q)] == '/'
+		})
+	})
+}
+
+// watchMounts sends on changed, without waiting, after each change of the mount table since it was
+// opened, and closes it. It returns when ctx is done, or with an error when it cannot watch.
+//
+// The kernel raises POLLPRI on an open mountinfo once for any number of changes since the last
+// poll, or since it was opened: proc_pid_mounts(5). Nothing else tells of an unmount: fsnotify
+// swallows IN_UNMOUNT.
+func watchMounts(ctx context.Context, table *os.File, changed chan<- struct{}) error {
+	defer table.Close()
+	quit, unblock, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make pipe: %w", err)
+	}
+	defer quit.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		<-ctx.Done()
+		unblock.Close()
+	})
+	defer wg.Wait()
+	defer cancel()
+	return pollMounts(ctx, int32(table.Fd()), int32(quit.Fd()), changed)
+}
+
+// pollMounts returns nil when ctx is done; quit becomes readable then.
+func pollMounts(ctx context.Context, mountinfo, quit int32, changed chan<- struct{}) error {
+	fds := []unix.PollFd{{Fd: mountinfo, Events: unix.POLLPRI}, {Fd: quit, Events: unix.POLLIN}}
+	for ctx.Err() == nil {
+		n, err := unix.Poll(fds, -1)
+		println("DBG poll", time.Now().UnixMicro(), n, err != nil, fds[0].Revents, fds[1].Revents)
+		if errors.Is(err, unix.EINTR) || err == nil && fds[0].Revents == 0 {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("poll %s: %w", mountinfoPath, err)
+		}
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+		pause := time.NewTimer(mountPause)
+		select {
+		case <-ctx.Done():
+		case <-pause.C:
+		}
+		pause.Stop()
+	}
+	return nil
+}

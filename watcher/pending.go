@@ -1,0 +1,118 @@
+package watcher
+
+import (
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// maxPending bounds the events drained and not yet looked at: about 150 MB of names. Past it a
+// rescan of everything is cheaper than the names.
+const maxPending = 1 << 20
+
+// keepPending is the size up to which a set's memory is kept for the next round.
+const keepPending = 1 << 14
+
+// event is what is known of one name: all operations seen since it was last looked at. Which of
+// them came last is not kept, because whoever looks, looks at the disk.
+type event struct {
+	name string // absolute, as fsnotify gives it
+	op   fsnotify.Op
+}
+
+// pending is the meeting point of the goroutines that drain an instance with the one that owns the
+// tables. Names stay in the order in which they first came: parents before children.
+type pending struct {
+	wake chan struct{} // holds one token while there is something to take
+	max  int
+
+	mu     sync.Mutex // guards all below; held for a map operation at most
+	index  map[string]int
+	list   []event
+	spare  []event // the slice taken last, for reuse
+	events uint64
+	lost   lostEvents
+}
+
+// lostEvents says when and how often events were lost since the last rebuild.
+type lostEvents struct {
+	count       uint64
+	first, last time.Time
+	crowded     bool  // by our own bound, not by the kernel's
+	err         error // any other read error, after which nothing is sure
+}
+
+func newPending(limit int) *pending {
+	return &pending{
+		wake:  make(chan struct{}, 1), // one token: any number of events is one reason to wake up
+		max:   limit,
+		index: make(map[string]int),
+	}
+}
+
+func (p *pending) add(e event) {
+	p.mu.Lock()
+	p.events++
+	if i, ok := p.index[e.name]; ok {
+		p.list[i].op |= e.op
+	} else {
+		p.index[e.name] = len(p.list)
+		p.list = append(p.list, e)
+	}
+	if len(p.list) > p.max {
+		p.index, p.list = make(map[string]int), nil
+		p.loseLocked(nil)
+		p.lost.crowded = true
+	}
+	p.mu.Unlock()
+	p.notify()
+}
+
+// lose records that events were lost; err is nil for a queue overflow.
+func (p *pending) lose(err error) {
+	p.mu.Lock()
+	p.loseLocked(err)
+	p.mu.Unlock()
+	p.notify()
+}
+
+func (p *pending) loseLocked(err error) {
+	p.lost.last = time.Now()
+	if p.lost.count == 0 {
+		p.lost.first = p.lost.last
+	}
+	p.lost.count++
+	if err != nil {
+		p.lost.err = err
+	}
+}
+
+func (p *pending) notify() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what came since the last take, and how many events that were. The slice is valid
+// until the next take.
+func (p *pending) take() (list []event, events uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list = p.list
+	p.list, p.spare = p.spare[:0], list
+	if len(list) > keepPending {
+		p.index, p.list, p.spare = make(map[string]int), nil, nil
+	} else {
+		clear(p.index)
+	}
+	events, p.events = p.events, 0
+	return list, events
+}
+
+func (p *pending) lostEvents() lostEvents {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
+}

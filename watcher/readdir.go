@@ -1,0 +1,116 @@
+package watcher
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// direntBuffer is the size of one getdents64 read, as glibc's readdir uses.
+const direntBuffer = 32 << 10
+
+// direntHeader is what precedes the name in a struct linux_dirent64 (getdents64(2)): inode and
+// offset of 8 bytes each, record length of 2, type of 1.
+const direntHeader = 8 + 8 + 2 + 1
+
+var errDirent = errors.New("malformed directory entry")
+
+// parseDirents calls entry for each record of one getdents64 read but "." and "..". The name is
+// valid during the call. Unlike os.ReadDir it makes no garbage for what is no directory, and
+// most entries are none.
+func parseDirents(buf []byte, entry func(name []byte, typ uint8)) error {
+	for len(buf) > 0 {
+		if len(buf) < direntHeader {
+			return errDirent
+		}
+		size := int(binary.NativeEndian.Uint16(buf[16:]))
+		if size < direntHeader || size > len(buf) {
+			return errDirent
+		}
+		typ, name := buf[18], buf[direntHeader:size]
+		if end := bytes.IndexByte(name, 0); end >= 0 {
+			name = name[:end]
+		}
+		buf = buf[size:]
+		if len(name) == 0 || string(name) == "." || string(name) == ".." || bytes.IndexByte(name, '/') >= 0 {
+			continue
+		}
+		entry(name, typ)
+	}
+	return nil
+}
+
+// readDirs calls dir with the name of each directory in fd, symbolic links not followed. The name is
+// valid during the call.
+func readDirs(fd int, buf []byte, dir func(name []byte)) error {
+	for {
+		n, err := unix.Getdents(fd, buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("list directory: %w", err)
+		}
+		if n <= 0 {
+			return nil
+		}
+		err = parseDirents(buf[:n], func(name []byte, typ uint8) {
+			if typ == unix.DT_DIR || typ == unix.DT_UNKNOWN && isDirAt(fd, string(name)) {
+				dir(name)
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("list directory: %w", err)
+		}
+	}
+}
+
+// isDirAt answers for filesystems that keep no types in their directories. Where it cannot look, it
+// says yes: opening the name will tell, loudly.
+func isDirAt(fd int, name string) bool {
+	var st unix.Stat_t
+	err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return !gone(err)
+	}
+	return isDir(&st)
+}
+
+func isDir(st *unix.Stat_t) bool     { return st.Mode&unix.S_IFMT == unix.S_IFDIR }
+func isRegular(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFREG }
+
+func inodeOf(st *unix.Stat_t) inode { return inode{dev: uint64(st.Dev), ino: st.Ino} }
+
+// openDir opens a directory for listing; of a symbolic link it makes ENOTDIR.
+func openDir(path string) (int, error) {
+	for {
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return fd, err
+		}
+	}
+}
+
+// lstat looks at path itself. A name can be longer than any path the kernel takes (PATH_MAX) by its
+// last element; then it is looked up in its directory.
+func lstat(path string, st *unix.Stat_t) error {
+	err := unix.Lstat(path, st)
+	if !errors.Is(err, unix.ENAMETOOLONG) {
+		return err
+	}
+	dir := parentPath(path)
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Fstatat(fd, path[len(dir)+1:], st, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// gone reports whether err says that there is no such directory: nothing, or something else.
+func gone(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
+}

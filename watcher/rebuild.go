@@ -1,0 +1,139 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+
+	"github.com/fsnotify/fsnotify"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+// rebuild watches everything below the root in a fresh inotify instance and marks the root. The
+// instance before, if any, drains on until then, for what it tells about contents: a rescan
+// compares sizes and times, and would not find what only an event knew.
+func (t *tree) rebuild(ctx context.Context) {
+	t.old, t.inst = t.inst, nil
+	inst, err := t.open()
+	if errors.Is(err, unix.EMFILE) && t.closeOld() {
+		inst, err = t.open()
+	}
+	t.inst = inst
+	t.table = newTable()
+	t.polled.restart()
+	t.rootMoved = false
+	if err != nil {
+		t.noInstance(err)
+	} else {
+		t.addTree(ctx, t.root)
+	}
+	t.marks.add(Change{Path: ".", Tree: true})
+	if t.old != nil {
+		t.salvage()
+		t.closing.Go(t.old.close)
+		t.old = nil
+	}
+	t.report()
+}
+
+// open makes an instance once the one closed last is gone: while its reader ends, it may still use the
+// number of its descriptor, which the new one could have.
+func (t *tree) open() (*instance, error) {
+	t.wait()
+	return openInstance(t.newInstance)
+}
+
+// noInstance polls the whole root.
+func (t *tree) noInstance(err error) {
+	known := t.polled.before[t.root] == pollNoInstance
+	t.poll(t.root, pollNoInstance, err)
+	if known {
+		return
+	}
+	l := readLimit("instances")
+	t.log.Error("no inotify instance to be had: raise "+l.name+" or the open files limit; until then all is polled",
+		quoted("root", t.root), zap.Int("current", l.value), zap.Error(err))
+}
+
+// closeOld ends the instance of before a rebuild at once, because its watches or itself stand in the
+// way of the new one's. It reports whether there was one.
+func (t *tree) closeOld() bool {
+	if t.old == nil {
+		return false
+	}
+	t.old.close()
+	t.salvage()
+	t.old = nil
+	return true
+}
+
+// salvage marks the contents that the old instance told about. All else is covered by the root.
+func (t *tree) salvage() {
+	list, n := t.old.pending.take()
+	t.events += n
+	for _, e := range list {
+		rel, ok := relPath(t.root, cleanName(e.name))
+		if ok && rel != "." && e.op&(fsnotify.Write|fsnotify.Create) != 0 && !t.excluded(rel, false) {
+			t.marks.add(Change{Path: rel, Content: true})
+		}
+	}
+}
+
+// recheck watches and marks the directory abs anew, after a mount there came or went.
+func (t *tree) recheck(ctx context.Context, abs string) {
+	rel, ok := relPath(t.root, abs)
+	if !ok || t.inst == nil || t.excluded(rel, true) {
+		return
+	}
+	if _, ok := t.parentNode(abs); !ok {
+		return // below something that is excluded or on another filesystem
+	}
+	t.addTree(ctx, abs)
+	t.mark(abs, true, false)
+}
+
+// close lets the instance end in the background; wait waits for it.
+func (t *tree) close() {
+	if t.inst != nil {
+		t.closing.Go(t.inst.close)
+		t.inst = nil
+	}
+	t.table = newTable()
+	t.polled.restart()
+}
+
+// rootUnwatched reports whether the root's own watch is gone although the root may be there: it was
+// moved away and back, which ends a watch.
+func (t *tree) rootUnwatched() bool { return t.rootMoved || t.byPath[t.root] == nil }
+
+func (t *tree) wait() { t.closing.Wait() }
+
+// wake is readable when handle has something to do.
+func (t *tree) wake() <-chan struct{} {
+	if t.inst == nil {
+		return nil
+	}
+	return t.inst.pending.wake
+}
+
+// lost tells how the current instance stands with events that never came.
+func (t *tree) lost() lostEvents {
+	if t.inst == nil {
+		return lostEvents{}
+	}
+	return t.inst.pending.lostEvents()
+}
+
+// watchedAmong gives the root and the mount points below it that should have a watch.
+func (t *tree) watchedAmong(m mountTable) map[string]bool {
+	points := make(map[string]bool)
+	for p := range m.below {
+		if n := t.byPath[p]; n != nil && !n.polled {
+			points[p] = true
+		}
+	}
+	if n := t.byPath[t.root]; n != nil && !n.polled {
+		points[t.root] = true
+	}
+	return points
+}

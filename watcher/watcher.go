@@ -1,0 +1,162 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"go.uber.org/zap"
+)
+
+// DefaultPollInterval is how often a subtree that cannot be watched is looked at: often enough to
+// be useful, seldom enough that walking a large subtree does not become the machine's main work.
+const DefaultPollInterval = 10 * time.Second
+
+// rootInterval is how often the root's identity is compared with the one that is watched. One
+// lstat and one statfs; a rename of a directory above the root gives no event.
+const rootInterval = time.Second
+
+// ErrRunning is returned by Run while another Run of the same Watcher has not returned.
+var ErrRunning = errors.New("watcher: already running")
+
+// A Change is a hint: Path may differ from what it was.
+type Change struct {
+	// Path is slash-separated and relative to the root; "." is the root itself. It is the raw
+	// bytes of the name, which need not be UTF-8, and may name what is already gone.
+	Path string
+	// Tree says that anything at or below Path may differ.
+	Tree bool
+	// Content says that the bytes of Path may have changed: equal size and mtime prove nothing.
+	// With Tree it holds for everything below Path too: a directory was made, moved in or
+	// replaced, and events from inside it may have been lost meanwhile.
+	Content bool
+}
+
+// Config says what to watch. Only Root is required.
+type Config struct {
+	// Root is the directory to watch. New makes it absolute and resolves symbolic links in it
+	// once; a link that points elsewhere later is not followed again.
+	Root string
+	// Excluded reports whether a path is left out; nil leaves nothing out. Excluded directories
+	// are neither watched nor listed, excluded paths give no change. It is called by Run's
+	// goroutine only, never for the root. Of a name that is gone the kind is not known: it
+	// gives no change only if it is excluded as a file and was not a known directory.
+	Excluded func(path string, isDir bool) bool
+	// OneFileSystem keeps out of directories on another filesystem (st_dev) than the root's.
+	OneFileSystem bool
+	// PollInterval is how often what cannot be watched is looked at; 0 means DefaultPollInterval.
+	PollInterval time.Duration
+	// Logger may be nil: silence.
+	Logger *zap.Logger
+}
+
+// Stats is a snapshot of what a Watcher is doing.
+type Stats struct {
+	RootPresent bool     // the root is there and watched, or at least polled
+	Root        Identity // of the root that is watched; the last one while it is absent
+	Watches     int      // directories with an inotify watch
+	Polled      int      // subtrees without one, looked at every PollInterval
+	Events      uint64   // received from the kernel
+	Overflows   uint64   // times the kernel, or the set of events not yet looked at, overflowed
+	Rebuilds    uint64   // times all watches were made anew, the first time not counted
+	Emitted     uint64   // changes handed to emit
+}
+
+// A Watcher watches one root. New makes it, Run does the work.
+type Watcher struct {
+	cfg      Config
+	resolved bool // cfg.Root has no symbolic links left in it
+	running  atomic.Bool
+
+	// newInstance is fsnotify's constructor, or a test's with a small queue.
+	newInstance func() (*fsnotify.Watcher, error)
+
+	mu    sync.Mutex // guards stats, written by Run's goroutine and read by any
+	stats Stats
+}
+
+// New checks cfg and starts nothing. A root that does not exist is no error: it may be mounted
+// later, and Run waits for it. A root that is something else than a directory is one.
+func New(cfg Config) (*Watcher, error) {
+	w := &Watcher{cfg: cfg.withDefaults(), newInstance: newInstance}
+	var errs []error
+	if cfg.PollInterval < 0 {
+		errs = append(errs, fmt.Errorf("poll interval %v is negative", cfg.PollInterval))
+	}
+	if err := w.resolveRoot(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("watcher: %w", err)
+	}
+	return w, nil
+}
+
+func (cfg Config) withDefaults() Config {
+	if cfg.PollInterval == 0 {
+		cfg.PollInterval = DefaultPollInterval
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	return cfg
+}
+
+func (w *Watcher) resolveRoot() error {
+	if w.cfg.Root == "" {
+		return errors.New("root is empty")
+	}
+	abs, err := filepath.Abs(w.cfg.Root)
+	if err != nil {
+		return fmt.Errorf("make root %q absolute: %w", w.cfg.Root, err)
+	}
+	w.cfg.Root = abs
+	real, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("resolve root %q: %w", abs, err)
+	}
+	st, err := os.Lstat(real)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at root %q: %w", real, err)
+	}
+	if !st.IsDir() {
+		return fmt.Errorf("root %q is not a directory", real)
+	}
+	w.cfg.Root, w.resolved = real, true
+	return nil
+}
+
+// Run watches until ctx is done and returns nil then, after all its goroutines have ended. It calls
+// emit from its own goroutine, with a slice that emit may keep. Nothing is emitted before the whole
+// tree is watched; the first emission is the single Change{Path: ".", Tree: true}. Emit should
+// not block: events are drained meanwhile, but not looked at.
+func (w *Watcher) Run(ctx context.Context, emit func([]Change)) error {
+	if !w.running.CompareAndSwap(false, true) {
+		return ErrRunning
+	}
+	defer w.running.Store(false)
+	s := newSession(w, emit)
+	defer s.close()
+	s.run(ctx)
+	return nil
+}
+
+// Stats may be called from any goroutine, also while Run is not running.
+func (w *Watcher) Stats() Stats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stats
+}

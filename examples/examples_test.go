@@ -162,9 +162,6 @@ func TestLineWithLockstep(t *testing.T) {
 
 func buildLockstep(t *testing.T, binary string) {
 	t.Helper()
-	if _, err := os.Stat("../cmd/lockstep/main.go"); errors.Is(err, os.ErrNotExist) {
-		t.Skip("there is no ../cmd/lockstep/main.go to build")
-	}
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/lockstep")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -285,6 +282,8 @@ func (p *program) waitEqual(t *testing.T, after string) {
 		case <-watch:
 		}
 	}()
+	start := time.Now()
+	defer func() { t.Logf("equal after %s: %v", after, time.Since(start).Round(time.Millisecond)) }()
 	if err := syncertest.WaitEqual(ctx, p.source, p.replica, compareOptions()); err != nil {
 		t.Fatalf("after %s: %v", after, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,8 @@ type Syncer struct {
 	suspect  bool             // it was empty when it was first seen: it may not be who it seems
 	pushed   bool             // a full push arrived
 	failures map[string]int   // of paths that did not arrive, in a row
+	mounts   mounts
+	gone     map[string]bool // mounts below the source that went away, by their names in the transfer
 }
 
 // New checks cfg; nothing is opened yet but a look at the source.
@@ -130,7 +133,11 @@ func Full() Batch { return Batch{Paths: []Path{{Name: ".", Tree: true}}} }
 // Push brings the paths of b to the target. On an error nothing is certain and all of b
 // is to be pushed again; otherwise the report names what did not arrive.
 func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
-	tree, err := source.Open(s.place.root, s.src)
+	src, err := s.guarded()
+	if err != nil {
+		return Report{}, err
+	}
+	tree, err := source.Open(s.place.root, src)
 	if err != nil {
 		code := CodePartial // as rsync: a source that cannot be read is a partial transfer
 		if errors.Is(err, source.ErrNoRoot) {
@@ -152,6 +159,21 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 	}
 	s.rename(&rep)
 	return rep, err
+}
+
+// guarded are the options for reading the source, with what must not be looked at: below
+// a mount that went away everything seems to be deleted.
+func (s *Syncer) guarded() (source.Options, error) {
+	o := s.src
+	if !s.cfg.Delete || s.cfg.OneFileSystem {
+		return o, nil
+	}
+	var err error
+	if s.gone, err = s.mounts.look(s.place.root); err != nil {
+		return o, report.Fail(CodeFile, err, "without it an unmounted directory could look like a deleted one; nothing was sent")
+	}
+	o.Unmounted = s.gone
+	return o, nil
 }
 
 func (s *Syncer) push(ctx context.Context, tree *source.Tree, b Batch, j job) (Report, bool, error) {
@@ -212,6 +234,17 @@ func (s *Syncer) checkRoot(tree *source.Tree) error {
 	s.root, s.pushed = &id, false
 	s.suspect = empty && s.cfg.Delete && !s.cfg.AllowEmpty
 	return nil
+}
+
+// Unmounted are the names below WatchRoot at which a file system was mounted and is not
+// any more: what the target has there stays until it is back, or until a restart.
+func (s *Syncer) Unmounted() []string {
+	names := make([]string, 0, len(s.gone))
+	for name := range s.gone {
+		names = append(names, s.watchName(name))
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Suspect says that the source was empty when it was first seen, so that nothing is

@@ -160,6 +160,8 @@ func TestApplyWithoutTheRight(t *testing.T) {
 			attr: syscall.SysProcAttr{
 				Cloneflags:  syscall.CLONE_NEWUSER,
 				UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: nobody, Size: 1}},
+				GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: nobody, Size: 1}},
+				Credential:  &syscall.Credential{NoSetGroups: true}, // root, in there
 			},
 			cause: syscall.EACCES,
 			want:  "this is a user namespace",

@@ -18,8 +18,8 @@ import (
 // directories only, by their slash-separated path below root, and may be nil. The error is about root,
 // or ctx.Err() with what was counted until then.
 func CountDirectories(ctx context.Context, root string, excluded func(path string, isDir bool) bool) (int, error) {
-	w := dirWalk{root: root, excluded: excluded, buf: make([]byte, 64<<10)}
-	switch err := w.list(""); {
+	w := dirWalk{below: len(root) + 1, excluded: excluded, buf: make([]byte, 64<<10)}
+	switch err := w.list(root, 0); {
 	case errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR):
 		return 0, nil
 	case err != nil:
@@ -32,7 +32,7 @@ func CountDirectories(ctx context.Context, root string, excluded func(path strin
 		}
 		next := w.todo[len(w.todo)-1]
 		w.todo = w.todo[:len(w.todo)-1]
-		_ = w.list(next) // counted, and that is all there is to do about it
+		_ = w.list(next, syscall.O_NOFOLLOW) // counted, and that is all there is to do about it
 	}
 	return count, nil
 }
@@ -40,19 +40,16 @@ func CountDirectories(ctx context.Context, root string, excluded func(path strin
 // dirWalk visits directories one by one. They are opened by their whole path: that keeps no descriptor
 // open, and one whose path is too long for that cannot be watched either.
 type dirWalk struct {
-	root     string
+	below    int // where in a path the part below root begins
 	excluded func(path string, isDir bool) bool
-	todo     []string // paths below root, still to be listed
+	todo     []string // still to be listed
 	buf      []byte
 }
 
-// list puts the directories in dir, "" for root, on the list of those to visit.
-func (w *dirWalk) list(dir string) error {
-	flags := syscall.O_RDONLY | syscall.O_DIRECTORY | syscall.O_CLOEXEC | syscall.O_NONBLOCK
-	if dir != "" {
-		flags |= syscall.O_NOFOLLOW
-	}
-	fd, err := retryInt(func() (int, error) { return syscall.Open(w.abs(dir), flags, 0) })
+// list puts the directories in dir on the list of those to visit.
+func (w *dirWalk) list(dir string, flags int) error {
+	flags |= syscall.O_RDONLY | syscall.O_DIRECTORY | syscall.O_CLOEXEC
+	fd, err := retryInt(func() (int, error) { return syscall.Open(dir, flags, 0) })
 	if err != nil {
 		return err
 	}
@@ -70,23 +67,13 @@ func (w *dirWalk) visit(dir string, name []byte, kind byte) {
 	if kind != syscall.DT_DIR && kind != syscall.DT_UNKNOWN {
 		return
 	}
-	path := string(name)
-	if dir != "" {
-		path = dir + "/" + path
-	}
-	if kind == syscall.DT_UNKNOWN && !isDirectory(w.abs(path)) {
+	path := dir + "/" + string(name)
+	if kind == syscall.DT_UNKNOWN && !isDirectory(path) {
 		return
 	}
-	if w.excluded == nil || !w.excluded(path, true) {
+	if w.excluded == nil || !w.excluded(path[w.below:], true) {
 		w.todo = append(w.todo, path)
 	}
-}
-
-func (w *dirWalk) abs(path string) string {
-	if path == "" {
-		return w.root
-	}
-	return w.root + "/" + path
 }
 
 // isDirectory asks for what some file systems do not tell in a listing; getdents64(2), DT_UNKNOWN.

@@ -32,10 +32,10 @@ func TestChurn(t *testing.T) {
 	testChurn(t, nil)
 }
 
-// TestChurnOverflow does it with a queue of 200 events, so that watches are rebuilt all the time.
+// TestChurnOverflow does it with a queue of 20 events, so that watches are rebuilt all the time.
 func TestChurnOverflow(t *testing.T) {
 	t.Parallel()
-	w := testChurn(t, smallQueue(t, 200))
+	w := testChurn(t, smallQueue(t, 20))
 	if s := w.Stats(); s.Overflows == 0 || s.Rebuilds == 0 {
 		t.Errorf("no overflow was met: %+v", s)
 	}
@@ -171,7 +171,7 @@ func (h *harness) probe() {
 }
 
 func (h *harness) probeOnce(dirs []string, try int) (blind []string) {
-	for group := range slices.Chunk(dirs, 20) { // fits the small queue
+	for group := range slices.Chunk(dirs, 8) { // fits the small queue
 		for _, d := range group {
 			write(h, filepath.Join(h.root, d, fmt.Sprintf("probe-%d", try)), "")
 		}

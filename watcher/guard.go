@@ -98,7 +98,6 @@ func (s *session) mountsChanged(ctx context.Context) {
 	}
 	before := s.mounts
 	s.mounts = now
-	println("DBG mounts", time.Now().UnixMicro(), len(before.below), len(now.below))
 	if before.above != now.above {
 		// The same directory is there, but it may have been away, and its watches with it.
 		s.rebuild(ctx)

@@ -80,14 +80,24 @@ func topmost(paths []string) []string {
 	})
 }
 
+// openMounts opens the mount table for watchMounts. Not with os.Open: that registers the file with
+// the runtime's epoll, and the kernel tells each change to whoever polls the open file first.
+func openMounts() (fd int, err error) {
+	fd, err = unix.Open(mountinfoPath, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open %s: %w", mountinfoPath, err)
+	}
+	return fd, nil
+}
+
 // watchMounts sends on changed, without waiting, after each change of the mount table since it was
 // opened, and closes it. It returns when ctx is done, or with an error when it cannot watch.
 //
 // The kernel raises POLLPRI on an open mountinfo once for any number of changes since the last
 // poll, or since it was opened: proc_pid_mounts(5). Nothing else tells of an unmount: fsnotify
 // swallows IN_UNMOUNT.
-func watchMounts(ctx context.Context, table *os.File, changed chan<- struct{}) error {
-	defer table.Close()
+func watchMounts(ctx context.Context, table int, changed chan<- struct{}) error {
+	defer unix.Close(table)
 	quit, unblock, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("make pipe: %w", err)
@@ -101,15 +111,14 @@ func watchMounts(ctx context.Context, table *os.File, changed chan<- struct{}) e
 	})
 	defer wg.Wait()
 	defer cancel()
-	return pollMounts(ctx, int32(table.Fd()), int32(quit.Fd()), changed)
+	return pollMounts(ctx, int32(table), int32(quit.Fd()), changed)
 }
 
 // pollMounts returns nil when ctx is done; quit becomes readable then.
 func pollMounts(ctx context.Context, mountinfo, quit int32, changed chan<- struct{}) error {
 	fds := []unix.PollFd{{Fd: mountinfo, Events: unix.POLLPRI}, {Fd: quit, Events: unix.POLLIN}}
 	for ctx.Err() == nil {
-		n, err := unix.Poll(fds, -1)
-		println("DBG poll", time.Now().UnixMicro(), n, err != nil, fds[0].Revents, fds[1].Revents)
+		_, err := unix.Poll(fds, -1)
 		if errors.Is(err, unix.EINTR) || err == nil && fds[0].Revents == 0 {
 			continue
 		}

@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"context"
-	"os"
 	"sync"
 	"time"
 
@@ -59,7 +58,7 @@ func (s *session) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	// Opened before the table is read for the first time: no change may fall between.
-	table, err := os.Open(mountinfoPath)
+	table, err := openMounts()
 	if err == nil {
 		wg.Go(func() {
 			if err := watchMounts(ctx, table, mounts); err != nil {

@@ -63,7 +63,7 @@ func (b *Builder) Build() *List {
 }
 
 func (b *Builder) addArg(option, text string, t template) error {
-	return b.undoable(func() error { return b.addText(text, t, option, 0) })
+	return b.undoable(func() error { return b.addText(text, t, origin{name: option}, 0) })
 }
 
 func (b *Builder) addFile(r io.Reader, name string, t template) error {
@@ -83,7 +83,7 @@ func (b *Builder) undoable(add func() error) error {
 }
 
 // addText adds the rules of one argument or line.
-func (b *Builder) addText(text string, t template, source string, depth int) error {
+func (b *Builder) addText(text string, t template, from origin, depth int) error {
 	for {
 		if t.words {
 			text = strings.TrimLeft(text, space)
@@ -94,16 +94,16 @@ func (b *Builder) addText(text string, t template, source string, depth int) err
 		s, rest, f := parse(text, t)
 		written := text[:len(text)-len(rest)]
 		if f != nil {
-			return &Error{Source: source, Rule: written, Reason: f.reason, Err: f.err}
+			return &Error{Source: from.String(), Rule: written, Reason: f.reason, Err: f.err}
 		}
-		if err := b.apply(s, written, source, depth); err != nil {
+		if err := b.apply(s, written, from, depth); err != nil {
 			return err
 		}
 		text = rest
 	}
 }
 
-func (b *Builder) apply(s statement, written, source string, depth int) error {
+func (b *Builder) apply(s statement, written string, from origin, depth int) error {
 	if s.clear {
 		b.rules = nil
 		return nil
@@ -120,7 +120,7 @@ func (b *Builder) apply(s statement, written, source string, depth int) error {
 		if errors.As(err, &inside) {
 			return err // names the line that is to blame
 		}
-		return &Error{Source: source, Rule: written, Reason: err.Error(), Err: err}
+		return &Error{Source: from.String(), Rule: written, Reason: err.Error(), Err: err}
 	}
 	return nil
 }
@@ -157,22 +157,20 @@ func (b *Builder) open(name string) (io.ReadCloser, error) {
 func (b *Builder) readFile(r io.Reader, name string, t template, depth int) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
-	n := 0
-	for lines.Scan() {
-		n++
-		source := fmt.Sprintf("%s:%d", name, n)
+	from := origin{name: name, line: 1}
+	for ; lines.Scan(); from.line++ {
 		// To rsync a carriage return ends a line as well.
 		for text := range strings.SplitSeq(lines.Text(), "\r") {
 			if !t.words && text != "" && (text[0] == ';' || text[0] == '#') {
 				continue
 			}
-			if err := b.addText(text, t, source, depth); err != nil {
+			if err := b.addText(text, t, from, depth); err != nil {
 				return err
 			}
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("%s:%d: %w", name, n+1, syntaxf("line longer than %d bytes; is this a file of filter rules?", maxLine))
+		return fmt.Errorf("%s: %w", from, syntaxf("line longer than %d bytes; is this a file of filter rules?", maxLine))
 	}
 	if lines.Err() != nil {
 		return fmt.Errorf("read filter rules from %q: %w", name, lines.Err())

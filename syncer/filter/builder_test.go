@@ -99,6 +99,7 @@ func TestMerge(t *testing.T) {
 		{"words", ".w f", map[string]string{"f": " -_a\t+,s_b\n#\f- c + d"}, nil}, // "#" is no comment here
 		{"bare words", ".w- f", map[string]string{"f": "a\tb #c\v\n ! d\r"}, []string{"- first", "- a", "- b", "- #c", "- !", "- d", "- last"}},
 		{"prefixed words", ".w f", map[string]string{"f": " -_a\t+,s_b\n- c + d"}, []string{"- first", "- a", "+s b", "- c", "+ d", "- last"}},
+		{"words without pattern", ".w f", map[string]string{"f": ".C\t-_a", ".cvsignore": "b"}, []string{"- first", "- b", "- a", "- last"}},
 		{"words clear", ".w f", map[string]string{"f": "-_a ! -_b"}, []string{"- b", "- last"}},
 		{"cvs", ".C f", map[string]string{"f": "a ! !b c"}, []string{"- !b", "- c", "- last"}},
 		{"cvs default", ".C", map[string]string{".cvsignore": "a"}, []string{"- first", "- a", "- last"}},

@@ -28,6 +28,19 @@ func (e *Error) Error() string {
 // Unwrap makes errors.Is see the kind of the error.
 func (e *Error) Unwrap() error { return e.Err }
 
+// origin is where a rule was read: a file's line, or an option if line is 0.
+type origin struct {
+	name string
+	line int
+}
+
+func (o origin) String() string {
+	if o.line == 0 {
+		return o.name
+	}
+	return fmt.Sprintf("%s:%d", o.name, o.line)
+}
+
 // fault is an Error before source and rule are known.
 type fault struct {
 	reason string

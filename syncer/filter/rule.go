@@ -27,11 +27,8 @@ type rule struct {
 
 // newRule compiles a pattern of at least one byte: rsync 3.5.0 exclude.c, add_rule.
 func newRule(f flags, pattern string) *rule {
-	r := &rule{flags: f, pattern: pattern}
-	// "/" alone keeps its slash, and so matches nothing.
-	if len(pattern) > 1 && pattern[len(pattern)-1] == '/' {
-		r.pattern, r.dirOnly = pattern[:len(pattern)-1], true
-	}
+	r := &rule{flags: f}
+	r.pattern, r.dirOnly = strings.CutSuffix(pattern, "/")
 	r.matcher = compile(r.pattern)
 	return r
 }
@@ -53,9 +50,9 @@ type scope uint8
 
 const (
 	scopeBase  scope = iota // the last component: a pattern without inner slash and "**"
-	scopeWhole              // all of it: a pattern that begins with "/" or "**"
+	scopeWhole              // all of it: a pattern that begins with "/"
 	scopeTail               // the last components, as many as the pattern has
-	scopeAny                // all from the start, or from behind any slash: "**" further inside
+	scopeAny                // all from the start, or from behind any slash: any other pattern with "**"
 )
 
 // matcher is a compiled pattern.
@@ -88,7 +85,7 @@ func compile(pattern string) matcher {
 	switch {
 	case slashes == 0 && !m.deep:
 		m.scope = scopeBase
-	case anchored || m.leadSlash:
+	case anchored:
 		m.scope = scopeWhole
 	case m.deep:
 		m.scope = scopeAny

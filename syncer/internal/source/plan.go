@@ -97,6 +97,9 @@ func (p *planner) descend(name string) (l *look, whole bool) {
 		} else {
 			end += 1 + next
 		}
+		if p.tree.opts.Unmounted[name[:end]] {
+			return nil, false
+		}
 		l = p.look(name[:end])
 		if p.excluded(l) {
 			return nil, false

@@ -33,6 +33,9 @@ type Options struct {
 	// without a trailing slash: "abc" for /srv/abc, whose files are abc/… . The tree's
 	// root is then the parent, and only Prefix of it takes part.
 	Prefix string
+	// Unmounted are directories on which a file system was mounted and is not any more.
+	// Nothing at or below them is looked at: it would seem deleted.
+	Unmounted map[string]bool
 }
 
 // Identity tells one directory from another that stands at the same place: the same
@@ -301,7 +304,7 @@ func (t *Tree) Walk(ctx context.Context, top string, visit Visit, problem func(r
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if t.Crosses(top) {
+	if t.opts.Unmounted[top] || t.Crosses(top) {
 		return visit(top, nil, true)
 	}
 	entries, problems, err := t.ReadDir(top)

@@ -34,7 +34,7 @@ type setting struct {
 // changed in this way only:
 //
 //   - absolute paths are put below the directory;
-//   - without root, the daemon keeps the user it has and does not chroot;
+//   - without root, the daemon keeps the user it has and does not chroot, nor munge symlinks;
 //   - in the line, the host is the daemon's address and port.
 //
 // The port in rsyncd.conf is overridden on the daemon's command line.
@@ -49,7 +49,7 @@ func install(t *testing.T) *setting {
 	s.write(t, "etc/server.pass", read(t, "server.pass"), 0o600)
 	conf := s.below(read(t, "rsyncd.conf"))
 	if os.Geteuid() != 0 {
-		conf = strings.NewReplacer("uid = root\n", "", "gid = root\n", "", "use chroot = yes", "use chroot = no").Replace(conf)
+		conf = strings.NewReplacer("uid = root\n", "", "gid = root\n", "", "use chroot = yes", "use chroot = no\nmunge symlinks = no").Replace(conf)
 	}
 	s.write(t, "etc/rsyncd.conf", conf, 0o644)
 	s.server = syncertest.StartDaemon(t, syncertest.DaemonConfig{ConfigFile: filepath.Join(s.dir, "etc/rsyncd.conf")})

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/internal/local"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
@@ -21,6 +23,7 @@ type localDir struct {
 	path   string
 	single bool // the source is a single file, path may be its new name
 	umask  uint32
+	rules  *filter.List     // as they are for the target's root
 	root   *source.Identity // who the target is; nil before the first push
 }
 
@@ -28,7 +31,11 @@ func newLocal(cfg *Config, p place) *localDir {
 	// Reading the umask means setting it: once, before anything runs beside us.
 	mask := unix.Umask(0o022)
 	unix.Umask(mask)
-	return &localDir{cfg: cfg, path: cfg.Target.Path, single: p.single, umask: uint32(mask)}
+	abs, err := filepath.Abs(cfg.Target.Path)
+	if err != nil {
+		abs = cfg.Target.Path
+	}
+	return &localDir{cfg: cfg, path: cfg.Target.Path, single: p.single, umask: uint32(mask), rules: cfg.Filter.At(abs)}
 }
 
 func (l *localDir) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
@@ -107,6 +114,6 @@ func (l *localDir) options(prune bool) local.Options {
 		Recurse: c.Recurse, Links: c.Links, Perms: c.Perms, Times: c.Times, Owner: c.Owner, Group: c.Group,
 		Devices: c.Devices, Specials: c.Specials, NumericIDs: c.NumericIDs, WholeFile: c.WholeFile,
 		Checksum: c.Checksum, OneFileSystem: c.OneFileSystem, DryRun: c.DryRun, Delete: prune,
-		MaxDelete: c.MaxDelete, Umask: l.umask, Filter: c.Filter, Sink: c.Sink,
+		MaxDelete: c.MaxDelete, Umask: l.umask, Filter: l.rules, Sink: c.Sink,
 	}
 }

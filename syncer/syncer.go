@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 )
@@ -56,6 +56,7 @@ type job struct {
 type Syncer struct {
 	cfg    Config
 	place  place
+	rules  *filter.List // as they are for the source's root
 	target pusher
 	src    source.Options
 
@@ -64,7 +65,6 @@ type Syncer struct {
 	pushed   bool             // a full push arrived
 	failures map[string]int   // of paths that did not arrive, in a row
 	mounts   mounts
-	gone     map[string]bool // mounts below the source that went away, by their names in the transfer
 }
 
 // New checks cfg; nothing is opened yet but a look at the source.
@@ -73,10 +73,11 @@ func New(cfg Config) (*Syncer, error) {
 	if err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
-	s := &Syncer{cfg: cfg, place: place, failures: map[string]int{}}
+	rules := cfg.Filter.At(place.root)
+	s := &Syncer{cfg: cfg, place: place, rules: rules, failures: map[string]int{}}
 	s.src = source.Options{
 		Recurse: cfg.Recurse, Links: cfg.Links, Devices: cfg.Devices, Specials: cfg.Specials,
-		OneFileSystem: cfg.OneFileSystem, Filter: cfg.Filter, Prefix: place.prefix,
+		OneFileSystem: cfg.OneFileSystem, Filter: rules, Prefix: place.prefix,
 	}
 	if cfg.Target.Remote() {
 		s.target = newDaemon(&s.cfg)
@@ -102,7 +103,7 @@ func (s *Syncer) Excluded(name string, isDir bool) bool {
 	if isDir && !s.cfg.Recurse {
 		return true
 	}
-	return s.cfg.Filter.Excluded(s.transferName(name), isDir)
+	return s.rules.Excluded(s.transferName(name), isDir)
 }
 
 // transferName is a watched path's name in the transfer.
@@ -169,10 +170,9 @@ func (s *Syncer) guarded() (source.Options, error) {
 		return o, nil
 	}
 	var err error
-	if s.gone, err = s.mounts.look(s.place.root); err != nil {
+	if o.Unmounted, err = s.mounts.look(s.place.root); err != nil {
 		return o, report.Fail(CodeFile, err, "without it an unmounted directory could look like a deleted one; nothing was sent")
 	}
-	o.Unmounted = s.gone
 	return o, nil
 }
 
@@ -234,17 +234,6 @@ func (s *Syncer) checkRoot(tree *source.Tree) error {
 	s.root, s.pushed = &id, false
 	s.suspect = empty && s.cfg.Delete && !s.cfg.AllowEmpty
 	return nil
-}
-
-// Unmounted are the names below WatchRoot at which a file system was mounted and is not
-// any more: what the target has there stays until it is back, or until a restart.
-func (s *Syncer) Unmounted() []string {
-	names := make([]string, 0, len(s.gone))
-	for name := range s.gone {
-		names = append(names, s.watchName(name))
-	}
-	slices.Sort(names)
-	return names
 }
 
 // Suspect says that the source was empty when it was first seen, so that nothing is

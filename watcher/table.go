@@ -6,7 +6,7 @@ import "strings"
 type inode struct{ dev, ino uint64 }
 
 // node is a directory that is watched or polled. Children are a linked list, so that a leaf costs
-// no map: a node takes 96 bytes, plus its path, whose bytes fsnotify keeps anyway.
+// no map: a node takes 80 bytes, plus its path, whose bytes fsnotify keeps anyway.
 type node struct {
 	path                    string // absolute
 	parent, kid, next, prev *node

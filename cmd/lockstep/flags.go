@@ -4,16 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/syncer"
 )
 
 // parse reads the command line. done says that it was a question (--help, --version),
@@ -27,23 +27,30 @@ func parse(args []string, stdout io.Writer) (s *agent.Settings, done bool, err e
 	fs := pflag.NewFlagSet("lockstep", pflag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.SortFlags = false
-	help := fs.BoolP("help", "h", false, "")
-	version := fs.BoolP("version", "V", false, "")
+	help := len(args) == 1 && args[0] == "-h" // with others it would be rsync's --human-readable
+	if help {
+		args = nil
+	}
+	version := false
+	addFlag(fs, "help", "", func() { help = true })
+	addFlag(fs, "version", "V", func() { version = true })
 	addFlags(fs, s)
 	if err := fs.Parse(args); err != nil {
 		return nil, false, explain(err)
 	}
 	switch {
-	case *help:
+	case help:
 		_, err := io.WriteString(stdout, usage)
 		return s, true, err
-	case *version:
+	case version:
 		_, err := fmt.Fprintln(stdout, versionText())
 		return s, true, err
 	}
 	switch fs.NArg() {
-	case 0, 1:
+	case 0:
 		return nil, false, errors.New("a source and a target are needed: lockstep [OPTION…] SRC DST")
+	case 1:
+		return nil, false, fmt.Errorf("a target is needed after the source %q: lockstep [OPTION…] SRC DST", fs.Arg(0))
 	case 2:
 	default:
 		return nil, false, fmt.Errorf("one source and one target are needed, there are %d arguments: %q", fs.NArg(), fs.Args())
@@ -52,42 +59,48 @@ func parse(args []string, stdout io.Writer) (s *agent.Settings, done bool, err e
 	return s, false, nil
 }
 
-// action is a flag without a value that does something where it stands: as in rsync, of
+// given is what pflag hands to an option that stands without a value. No argument can
+// hold a NUL, so a value that was written is told from it.
+const given = "\x00"
+
+// nameless begins the long name of an option that has none: nobody can type it.
+const nameless = "\x00"
+
+// action is an option without a value that does something where it stands: as in rsync, of
 // --perms and --no-perms the later one counts.
-type action struct {
-	do    func(on bool)
-	count int
-}
+type action func()
 
-func (a *action) String() string   { return "" }
-func (a *action) Type() string     { return "bool" }
-func (a *action) IsBoolFlag() bool { return true }
-func (a *action) Set(v string) error {
-	on, err := strconv.ParseBool(v)
-	if err == nil {
-		a.do(on)
+func (a action) String() string   { return "" }
+func (a action) Type() string     { return "bool" }
+func (a action) IsBoolFlag() bool { return true }
+func (a action) Set(v string) error {
+	if v != given {
+		return errors.New("it takes no value")
 	}
-	return err
+	a()
+	return nil
 }
 
-// value is a flag with a value that is parsed where it stands.
+// value is an option with a value that is parsed where it stands.
 type value struct{ set func(string) error }
 
 func (v value) String() string     { return "" }
 func (v value) Type() string       { return "value" }
 func (v value) Set(s string) error { return v.set(s) }
 
+// addFlag adds an option without a value.
+func addFlag(fs *pflag.FlagSet, long, short string, do func()) {
+	fs.VarPF(action(do), long, short, "").NoOptDefVal = given
+}
+
 func addFlags(fs *pflag.FlagSet, s *agent.Settings) {
-	on := func(long, short string, do func(on bool)) {
-		f := fs.VarPF(&action{do: do}, long, short, "")
-		f.NoOptDefVal = "true"
-	}
+	on := func(long, short string, do func()) { addFlag(fs, long, short, do) }
 	// part is an option that -a holds: it comes with a "--no-" form, long and short.
 	part := func(long, short string, targets ...*bool) {
-		set := func(v bool) func(bool) {
-			return func(on bool) {
+		set := func(v bool) func() {
+			return func() {
 				for _, t := range targets {
-					*t = v == on
+					*t = v
 				}
 			}
 		}
@@ -108,33 +121,35 @@ func addFlags(fs *pflag.FlagSet, s *agent.Settings) {
 	part("owner", "o", &s.Owner)
 	part("devices", "", &s.Devices)
 	part("specials", "", &s.Specials)
-	on("devices-and-specials", "D", func(on bool) { s.Devices, s.Specials = on, on })
-	on("no-D", "", func(on bool) { s.Devices, s.Specials = !on, !on })
-	fs.Lookup("devices-and-specials").Hidden = true // rsync has the letter alone
+	on(nameless+"D", "D", func() { s.Devices, s.Specials = true, true })
+	on("no-D", "", func() { s.Devices, s.Specials = false, false })
 
-	on("verbose", "v", func(on bool) { s.Verbose++ })
-	on("quiet", "q", func(on bool) { s.Quiet = on })
-	on("dry-run", "n", func(on bool) { s.DryRun = on })
-	on("itemize-changes", "i", func(on bool) { s.Itemize = on })
-	on("stats", "", func(on bool) { s.Stats = on })
-	on("progress", "", func(on bool) { s.Progress = on })
-	on("checksum", "c", func(on bool) { s.Checksum = on })
-	on("whole-file", "W", func(on bool) { s.WholeFile = on })
-	on("no-whole-file", "", func(on bool) { s.WholeFile = !on })
-	on("no-W", "", func(on bool) { s.WholeFile = !on })
-	on("one-file-system", "x", func(on bool) { s.OneFileSystem = on })
-	on("numeric-ids", "", func(on bool) { s.NumericIDs = on })
-	on("delete", "", func(on bool) { s.Delete = on })
-	on("del", "", func(on bool) { s.Delete = on })
-	on("allow-empty", "", func(on bool) { s.AllowEmpty = on })
-	on("watch", "", func(on bool) { s.Watch = on })
-	on("no-tune", "", func(on bool) { s.NoTune = on })
+	on("verbose", "v", func() { s.Verbose++ })
+	on("quiet", "q", func() { s.Quiet = true })
+	on("dry-run", "n", func() { s.DryRun = true })
+	on("itemize-changes", "i", func() { s.Itemize = true })
+	on("stats", "", func() { s.Stats = true })
+	on("progress", "", func() { s.Progress = true })
+	on("checksum", "c", func() { s.Checksum = true })
+	on("whole-file", "W", func() { s.WholeFile = true })
+	on("no-whole-file", "", func() { s.WholeFile = false })
+	on("no-W", "", func() { s.WholeFile = false })
+	on("one-file-system", "x", func() { s.OneFileSystem = true })
+	on("numeric-ids", "", func() { s.NumericIDs = true })
+	on("delete", "", func() { s.Delete = true })
+	on("del", "", func() { s.Delete = true })
+	on("allow-empty", "", func() { s.AllowEmpty = true })
+	on("watch", "", func() { s.Watch = true })
+	on("no-tune", "", func() { s.NoTune = true })
 
 	val("max-delete", "", func(v string) (err error) {
 		s.MaxDelete, err = strconv.ParseInt(v, 10, 32)
 		if err != nil {
 			return fmt.Errorf("%q is no number", v)
 		}
+		// To rsync a negative number means no deletion at all (rsync(1), --max-delete);
+		// to us it is the default, no limit.
+		s.MaxDelete = max(s.MaxDelete, 0)
 		return nil
 	})
 	val("exclude", "", func(v string) error { return s.Filter.Exclude(v) })
@@ -152,9 +167,9 @@ func addFlags(fs *pflag.FlagSet, s *agent.Settings) {
 	})
 	val("timeout", "", seconds(&s.Timeout, &s.TimeoutGiven))
 	val("contimeout", "", seconds(&s.ConTimeout, &s.ConGiven))
-	fs.DurationVar(&s.Settle, "settle", s.Settle, "")
-	fs.DurationVar(&s.MaxDelay, "max-delay", s.MaxDelay, "")
-	fs.DurationVar(&s.Grace, "grace", s.Grace, "")
+	val("settle", "", duration(&s.Settle))
+	val("max-delay", "", duration(&s.MaxDelay))
+	val("grace", "", duration(&s.Grace))
 	fs.StringVar(&s.LogLevel, "log-level", s.LogLevel, "")
 	fs.StringVar(&s.LogFormat, "log-format", s.LogFormat, "")
 }
@@ -163,7 +178,7 @@ func addFlags(fs *pflag.FlagSet, s *agent.Settings) {
 func seconds(d *time.Duration, given *bool) func(string) error {
 	return func(v string) error {
 		*given = true
-		if n, err := strconv.ParseInt(v, 10, 32); err == nil && n >= 0 && n <= math.MaxInt32 {
+		if n, err := strconv.ParseInt(v, 10, 32); err == nil && n >= 0 {
 			*d = time.Duration(n) * time.Second
 			return nil
 		}
@@ -176,6 +191,20 @@ func seconds(d *time.Duration, given *bool) func(string) error {
 	}
 }
 
+// duration reads our own times, which are too short for rsync's whole seconds.
+func duration(d *time.Duration) func(string) error {
+	return func(v string) error {
+		parsed, err := time.ParseDuration(v)
+		if err != nil || parsed < 0 {
+			return fmt.Errorf("%q is no time: write 5ms, 1.5s or 2m", v)
+		}
+		*d = parsed
+		return nil
+	}
+}
+
+// fromFile reads a file of rules. As in rsync it is not the command line that is at fault
+// where there is no such file: the exit code is another (rsync 3.5.0 exclude.c, parse_filter_file).
 func fromFile(read func(io.Reader, string) error) func(string) error {
 	return func(name string) error {
 		if name == "-" {
@@ -183,50 +212,16 @@ func fromFile(read func(io.Reader, string) error) func(string) error {
 		}
 		f, err := os.Open(name)
 		if err != nil {
-			return err
+			var pe *fs.PathError
+			if errors.As(err, &pe) {
+				err = pe.Err
+			}
+			return &syncer.Failure{Code: syncer.CodeFile, Err: fmt.Errorf("read %q: %w", name, err)}
 		}
 		defer f.Close()
 		return read(f, name)
 	}
 }
-
-// explain says what is wrong with a command line, in its user's words.
-func explain(err error) error {
-	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) {
-		return err
-	}
-	name := "--" + unknown.GetSpecifiedName()
-	if shorts := unknown.GetSpecifiedShortnames(); shorts != "" {
-		name = "-" + unknown.GetSpecifiedName()
-	}
-	if rsyncOption(name) {
-		return fmt.Errorf("option %s of rsync is not supported by this version of lockstep", name)
-	}
-	return fmt.Errorf("unknown option %s", name)
-}
-
-// rsyncOption says whether rsync 3.5 has an option that we do not.
-func rsyncOption(name string) bool {
-	name, _, _ = strings.Cut(name, "=")
-	return strings.Contains(" "+rsyncOptions+" ", " "+strings.TrimPrefix(name, "--no-")+" ") ||
-		strings.Contains(" "+rsyncOptions+" ", " "+strings.Replace(name, "--no-", "--", 1)+" ")
-}
-
-const rsyncOptions = "-H -A -X -E -S -z -u -b -d -e -k -L -K -R -m -C -F -y -P -U -N -O -J -I -B -T -M -s -0 -4 -6 -8 " +
-	"--hard-links --acls --xattrs --executability --sparse --compress --update --backup --dirs --old-dirs --rsh " +
-	"--copy-dirlinks --copy-links --keep-dirlinks --relative --prune-empty-dirs --cvs-exclude --fuzzy --partial " +
-	"--atimes --crtimes --omit-dir-times --omit-link-times --ignore-times --block-size --temp-dir --remote-option " +
-	"--secluded-args --protect-args --from0 --ipv4 --ipv6 --8-bit-output --info --debug --stderr --no-motd " +
-	"--inc-recursive --backup-dir --suffix --inplace --append --append-verify --mkpath --copy-unsafe-links --safe-links " +
-	"--munge-links --chmod --copy-devices --write-devices --super --fake-super --open-noatime --preallocate " +
-	"--checksum-choice --rsync-path --existing --ignore-existing --remove-source-files --delete-before --delete-during " +
-	"--delete-delay --delete-after --delete-excluded --ignore-missing-args --delete-missing-args --ignore-errors --force " +
-	"--max-size --min-size --max-alloc --partial-dir --delay-updates --groupmap --usermap --chown --size-only " +
-	"--modify-window --compare-dest --copy-dest --link-dest --compress-choice --compress-level --compress-threads " +
-	"--skip-compress --files-from --trust-sender --old-args --address --sockopts --blocking-io --outbuf --human-readable " +
-	"--log-file --log-file-format --early-input --list-only --bwlimit --stop-after --stop-at --fsync --write-batch " +
-	"--only-write-batch --read-batch --protocol --iconv --checksum-seed --out-format --implied-dirs --insecure-links --config --daemon"
 
 func versionText() string {
 	version := "(devel)"

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
@@ -29,9 +30,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = errors.Join(s.Validate(), s.CheckPasswordFile())
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "lockstep: %v\n", err)
-		fmt.Fprintln(stderr, "lockstep: see lockstep --help (code 1)")
-		return int(syncer.CodeUsage)
+		return int(complain(stderr, err))
 	}
 	if done {
 		return 0
@@ -43,15 +42,30 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	log, err := s.NewLogger(stderr)
 	if err != nil {
-		fmt.Fprintf(stderr, "lockstep: %v\n", err)
-		return int(syncer.CodeUsage)
+		return int(complain(stderr, err))
 	}
 	defer log.Sync()
 	if err := agent.Watch(ctx, *s, stop, log, agent.PrintItem(s, stdout)); err != nil {
-		fmt.Fprintf(stderr, "lockstep: %v\n", err)
-		return int(syncer.ExitCode(syncer.Report{}, err))
+		code := syncer.ExitCode(syncer.Report{}, err)
+		fmt.Fprintf(stderr, "lockstep: %v (code %d)\n", err, code)
+		return int(code)
 	}
 	return 0
+}
+
+// complain tells all that is wrong with a command line, a line each, and gives the exit code.
+func complain(stderr io.Writer, err error) syncer.Code {
+	code, hint := syncer.CodeUsage, "see lockstep --help "
+	var f *syncer.Failure
+	if errors.As(err, &f) {
+		code, hint = f.Code, ""
+	}
+	problems := strings.Split(err.Error(), "\n") // as errors.Join writes them
+	for _, p := range problems {
+		fmt.Fprintf(stderr, "lockstep: %s\n", p)
+	}
+	fmt.Fprintf(stderr, "lockstep: nothing was done; %s(code %d)\n", hint, code)
+	return code
 }
 
 // signals gives a context that is done at the first SIGINT or SIGTERM; the second one

@@ -43,6 +43,7 @@ var patternTests = []struct {
 	{"/foo", []string{"foo", "foo/"}, []string{"a/foo", "foo/foo"}},
 	{"/foo/bar", []string{"foo/bar"}, []string{"a/foo/bar", "bar", "foo/bar/x"}},
 	{"/*", []string{"a", "b/"}, []string{"a/b"}},
+	{"/a?c", []string{"abc"}, []string{"a/c"}},
 	{"/*/x", []string{"a/x"}, []string{"x", "a/b/x"}},
 	{"/foo/", []string{"foo/"}, []string{"foo", "a/foo/"}},
 
@@ -59,6 +60,7 @@ var patternTests = []struct {
 	{"**/foo", []string{"foo", "a/foo", "a/b/foo/"}, []string{"xfoo", "foo/a"}},
 	{"**foo", []string{"foo", "xfoo", "a/xfoo"}, []string{"foo/a"}},
 	{"foo**", []string{"foo", "foox", "foo/a/b", "a/foo/b"}, []string{"xfoo", "a/xfoo"}},
+	{"a?**", []string{"ab", "abc", "x/ab/c"}, []string{"a", "a/"}},
 	{"a**b", []string{"ab", "axb", "a/x/b", "c/a/b"}, []string{"a", "ca/x"}},
 	{"/**/foo", []string{"a/foo", "a/b/foo"}, []string{"foo"}},
 	{"/**", []string{"a", "a/b"}, nil},

@@ -24,12 +24,10 @@ type journal struct {
 	suspect  bool      // the empty source was told
 	attempts int
 	problems map[string]time.Time // paths that failed, and when that was told
-
-	unmounted map[string]bool // mounts that went away, as they were told
 }
 
 func newJournal(log *zap.Logger, push *syncer.Syncer) *journal {
-	return &journal{log: log, push: push, problems: map[string]time.Time{}, unmounted: map[string]bool{}}
+	return &journal{log: log, push: push, problems: map[string]time.Time{}}
 }
 
 func (j *journal) observe(o syncer.Outcome) {
@@ -48,13 +46,6 @@ func (j *journal) observe(o syncer.Outcome) {
 		j.log.Error("the source was empty at the start: what the target has beyond it is not deleted; restart with --allow-empty if it is meant to be empty")
 	}
 	j.suspect = j.push.Suspect()
-	for _, name := range j.push.Unmounted() {
-		if !j.unmounted[name] {
-			j.log.Error("a file system below the source was unmounted: nothing is deleted there; it goes on when it is mounted again, or after a restart",
-				zap.String("path", name))
-		}
-		j.unmounted[name] = true
-	}
 	j.pushed(&o)
 	for _, p := range o.Report.Problems {
 		j.problem(p)

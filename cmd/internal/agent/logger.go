@@ -8,11 +8,17 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// NewLogger writes to w in the settings' format and from their level on.
+func logLevels() []string { return []string{"debug", "info", "warn", "error"} }
+
+// NewLogger writes to w in the settings' format and from their level on; --quiet leaves
+// what an operator should know.
 func (s *Settings) NewLogger(w io.Writer) (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(s.LogLevel)
 	if err != nil {
 		return nil, fmt.Errorf("--log-level %q: it is debug, info, warn or error", s.LogLevel)
+	}
+	if s.Quiet {
+		level = max(level, zapcore.WarnLevel)
 	}
 	cfg := zap.NewProductionEncoderConfig()
 	cfg.TimeKey = "time"

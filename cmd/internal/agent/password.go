@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -28,7 +29,11 @@ func (s *Settings) CheckPasswordFile() error {
 func openPasswordFile(name string) (*os.File, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("password file: %w", err)
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return nil, fmt.Errorf("password file %q: %w", name, err)
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
@@ -38,9 +43,9 @@ func openPasswordFile(name string) (*os.File, error) {
 	// rsync 3.5.0 authenticate.c, getpassf.
 	switch {
 	case st.Mode&0o06 != 0:
-		err = fmt.Errorf("password file %q must not be accessible by others (chmod 600 %s)", name, name)
+		err = fmt.Errorf("password file %q must not be accessible by others: chmod 600 it", name)
 	case os.Geteuid() == 0 && st.Uid != 0:
-		err = fmt.Errorf("password file %q must be owned by root when running as root (chown root %s)", name, name)
+		err = fmt.Errorf("password file %q must be owned by root when running as root: chown root it", name)
 	}
 	if err != nil {
 		f.Close()

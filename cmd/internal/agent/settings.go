@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,40 +75,59 @@ func (s *Settings) Validate() error {
 	check(s.Timeout < 0, "--timeout %v is negative", s.Timeout)
 	check(s.ConTimeout < 0, "--contimeout %v is negative", s.ConTimeout)
 	check(s.Port < 0 || s.Port > 65535, "--port %d is no port", s.Port)
+	check(s.Watch && s.Stats, "--watch and --stats exclude one another: --watch logs the figures of each push")
+	check(!slices.Contains(logLevels(), s.LogLevel), "--log-level %q: it is debug, info, warn or error", s.LogLevel)
 	check(s.LogFormat != "console" && s.LogFormat != "json", "--log-format %q: it is console or json", s.LogFormat)
+	check(isRemote(s.Source), "source %q is on another machine: lockstep pushes, it does not pull (a local name with a colon is written ./NAME)", s.Source)
+	check(s.Source == "", "the source is empty: give a directory or a file")
 	t, err := syncer.ParseTarget(s.Target)
-	if err != nil {
+	switch {
+	case err != nil:
 		errs = append(errs, err)
-	} else {
-		check(s.PasswordFile != "" && !t.Remote(), "--password-file is for daemons, %q is a local path", s.Target)
-		if !t.Remote() {
-			errs = append(errs, apart(s.Source, t.Path))
+	case !t.Remote():
+		check(s.PasswordFile != "", "--password-file is for daemons, %q is a local path", s.Target)
+		check(s.ConGiven, "--contimeout is for daemons, %q is a local path", s.Target)
+		if s.Source != "" {
+			errs = append(errs, apart(s.Source, t.Path, s.Delete))
 		}
-	}
-	if strings.Contains(s.Source, "::") && !strings.Contains(strings.SplitN(s.Source, "::", 2)[0], "/") || strings.HasPrefix(s.Source, "rsync://") {
-		errs = append(errs, fmt.Errorf("source %q: the source is a local directory; lockstep pushes, it does not pull", s.Source))
 	}
 	return errors.Join(errs...)
 }
 
-// apart refuses a local target within its source and the reverse, also through symlinks.
-func apart(source, target string) error {
-	src, dst := resolved(source), resolved(target)
-	if base := filepath.Base(src); !strings.HasSuffix(source, "/") && base != "." && base != "/" {
-		// The directory itself is sent: it lands at target/base.
-		if src == filepath.Join(dst, base) {
-			return fmt.Errorf("target %q is where source %q stands already", target, source)
-		}
+// isRemote says whether rsync would take a source for one on another machine.
+func isRemote(source string) bool {
+	t, err := syncer.ParseTarget(source)
+	return err == nil && t.Remote() || errors.Is(err, syncer.ErrRemoteShell)
+}
+
+// apart refuses a local target where the source is, also through symlinks.
+func apart(source, target string, deletes bool) error {
+	src, content := stands(source)
+	land := resolved(target)
+	if !content {
+		land = filepath.Join(land, filepath.Base(src))
 	}
 	switch {
-	case src == dst:
+	case src == land && content:
 		return fmt.Errorf("source and target are the same directory %q", src)
-	case within(dst, src):
+	case src == land, src == resolved(target):
+		return fmt.Errorf("target %q is where source %q stands already", target, source)
+	case within(land, src):
 		return fmt.Errorf("target %q is inside the source %q: it would be sent into itself for ever", target, source)
-	case within(src, dst):
-		return fmt.Errorf("source %q is inside the target %q: a deletion there would delete the source", source, target)
+	case within(src, land) && deletes:
+		return fmt.Errorf("source %q is inside the target %q: --delete would delete it", source, target)
 	}
 	return nil
+}
+
+// stands is where a source is, and whether its content is sent, not the directory itself.
+// Only then a symlink in its place is followed.
+func stands(source string) (path string, content bool) {
+	base := filepath.Base(source)
+	if strings.HasSuffix(source, "/") || base == "." || base == ".." {
+		return resolved(source), true
+	}
+	return filepath.Join(resolved(filepath.Dir(source)), base), false
 }
 
 func within(path, dir string) bool {

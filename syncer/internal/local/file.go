@@ -64,7 +64,6 @@ func (f *file) account() {
 		r.failed(f.entry.Name, f.problem)
 		return
 	case f.refusal != nil:
-		r.health.failure(f.refusal)
 		r.failed(f.entry.Name, f.refusal)
 		return
 	}
@@ -109,7 +108,7 @@ func (f *file) bring(ctx context.Context) {
 			return
 		}
 		if same {
-			f.keep(src)
+			f.keep(ctx, src)
 			return
 		}
 	}
@@ -138,7 +137,7 @@ func (f *file) sameContent(ctx context.Context, src *os.File) (bool, error) {
 }
 
 // keep leaves the target's data and brings its attributes in line.
-func (f *file) keep(src *os.File) {
+func (f *file) keep(ctx context.Context, src *os.File) {
 	want := f.run.t.attrs(&f.entry, f.have)
 	f.flags = f.run.t.flags(&f.entry, f.have, want, 0)
 	if f.changed = f.differsNow(src); f.changed {
@@ -147,7 +146,9 @@ func (f *file) keep(src *os.File) {
 	if f.run.opts.DryRun {
 		return
 	}
-	f.refusal = f.w.dir.SetAttrs(f.base, f.have, want)
+	if err := f.w.dir.SetAttrs(f.base, f.have, want); err != nil {
+		f.fail(ctx, err)
+	}
 }
 
 // copy replaces the target's file.
@@ -212,5 +213,6 @@ func (f *file) fail(ctx context.Context, err error) {
 		f.problem = err
 	default:
 		f.refusal = err
+		f.run.health.failure(err)
 	}
 }

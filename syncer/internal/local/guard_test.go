@@ -239,7 +239,7 @@ func TestFullDisk(t *testing.T) {
 	s := openSource(t, src, sourceOptions(archive))
 	res, err := openTarget(t, dst, archive).Full(t.Context(), s, time.Time{})
 	if !errors.Is(err, unix.ENOSPC) {
-		t.Fatalf("error %v, want ENOSPC", err)
+		t.Fatalf("error %v, want ENOSPC; %d problems, first %v", err, len(res.Problems), res.Problems[:min(3, len(res.Problems))])
 	}
 	if n := len(res.Problems); n < failuresInARow || n > 3*failuresInARow {
 		t.Errorf("%d problems: not ended early", n)

@@ -38,6 +38,9 @@ func merge(a, b flist.Entry) flist.Entry {
 		}
 		return b
 	}
+	if b.Missing() { // it was gone when one looked, and there when the other did
+		return a
+	}
 	partial := a.Flags & b.Flags & flist.Partial
 	b.Flags = (a.Flags|b.Flags)&^flist.Partial | partial
 	return b

@@ -116,7 +116,7 @@ func (p *push) run(ctx context.Context, conn wire.Conn, m *Module) error {
 
 // dialog is everything before multiplexing: greeting, authentication, arguments, setup.
 func (p *push) dialog(ctx context.Context, conn wire.Conn, m *Module) (*bufio.Reader, int, error) {
-	count := &counter{conn: conn, timeout: p.o.Timeout}
+	count := &counter{ctx: ctx, conn: conn, timeout: p.o.Timeout}
 	defer func() {
 		p.res.Stats.Sent += count.sent
 		p.res.Stats.Received += count.received
@@ -148,6 +148,7 @@ func (p *push) dialog(ctx context.Context, conn wire.Conn, m *Module) (*bufio.Re
 // counter counts what goes over the wire before multiplexing, each read and write within
 // the timeout.
 type counter struct {
+	ctx            context.Context
 	conn           wire.Conn
 	timeout        time.Duration
 	sent, received int64
@@ -156,6 +157,9 @@ type counter struct {
 func (c *counter) Read(b []byte) (int, error) {
 	if c.timeout > 0 {
 		c.conn.SetReadDeadline(time.Now().Add(c.timeout))
+	}
+	if err := c.ctx.Err(); err != nil { // its deadline may just have been replaced by ours
+		return 0, err
 	}
 	wire.QuickAck(c.conn)
 	n, err := c.conn.Read(b)
@@ -166,6 +170,9 @@ func (c *counter) Read(b []byte) (int, error) {
 func (c *counter) Write(b []byte) (int, error) {
 	if c.timeout > 0 {
 		c.conn.SetWriteDeadline(time.Now().Add(c.timeout))
+	}
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
 	}
 	n, err := c.conn.Write(b)
 	c.sent += int64(n)

@@ -21,6 +21,9 @@ import (
 // ErrNoRoot says that the source's root is not there, or is no directory.
 var ErrNoRoot = errors.New("the source is not there")
 
+// ErrUnmounted says that a file system was mounted at a directory before and is not now.
+var ErrUnmounted = errors.New("a file system was unmounted here: nothing is deleted below it until it is back, or until a restart")
+
 // Options say what of the tree takes part, in rsync's words.
 type Options struct {
 	Recurse       bool         // -r: without it directories are skipped
@@ -214,6 +217,9 @@ func (t *Tree) Fstat(f *os.File, name string) (flist.Entry, error) {
 // problems, and the listing is then not complete. An error says that dir itself could
 // not be listed, or not to its end.
 func (t *Tree) ReadDir(dir string) ([]flist.Entry, []report.Problem, error) {
+	if t.opts.Unmounted[dir] {
+		return nil, nil, ErrUnmounted
+	}
 	fd, err := beneath.OpenDir(t.fd, dir)
 	if err != nil {
 		return nil, nil, pathError("open directory", err)
@@ -225,7 +231,7 @@ func (t *Tree) ReadDir(dir string) ([]flist.Entry, []report.Problem, error) {
 		return nil, nil, pathError("read directory", err)
 	}
 	entries := make([]flist.Entry, 0, len(names))
-	var problems []report.Problem
+	problems := t.unmountedIn(dir, fd)
 	for _, de := range names {
 		name := Join(dir, de.Name())
 		if t.opts.Prefix != "" && dir == "." && name != t.opts.Prefix || t.opts.Filter.Excluded(name, de.IsDir()) {
@@ -261,6 +267,21 @@ func (t *Tree) Has(name string) (bool, error) {
 		return false, err
 	}
 	return !t.opts.Filter.Excluded(name, e.IsDir()), nil
+}
+
+// unmountedIn are the problems of mount points in dir that went away with what was
+// mounted on them: dir's listing is not complete without them.
+func (t *Tree) unmountedIn(dir string, fd int) []report.Problem {
+	var problems []report.Problem
+	for name := range t.opts.Unmounted {
+		if path.Dir(name) != dir {
+			continue
+		}
+		if _, err := lookAt(fd, path.Base(name), name); errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, report.Problem{Path: name, Err: ErrUnmounted})
+		}
+	}
+	return problems
 }
 
 // takesPart says whether the options want entries of e's type.
@@ -304,7 +325,7 @@ func (t *Tree) Walk(ctx context.Context, top string, visit Visit, problem func(r
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if t.opts.Unmounted[top] || t.Crosses(top) {
+	if t.Crosses(top) {
 		return visit(top, nil, true)
 	}
 	entries, problems, err := t.ReadDir(top)

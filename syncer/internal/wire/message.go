@@ -37,6 +37,7 @@ const (
 	maxFrame    = 0xFFFFFF
 	maxMessage  = 64 << 10 // rsync stays below 5 KiB for text; names below 4 KiB
 	sentTimeout = 86400    // the longest timeout a daemon may ask for, seconds
+	maxExitCode = 255
 )
 
 // Message is a frame that is no data. Its bytes are untrusted.

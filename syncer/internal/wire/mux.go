@@ -40,7 +40,8 @@ const (
 type Mux struct {
 	conn      Conn
 	timeout   atomic.Int64 // nanoseconds; 0 for none
-	lastIO    atomic.Int64 // UnixNano of the last byte moved in either direction
+	lastMove  atomic.Int64 // UnixNano of the last byte that came in, or went out and was no keep-alive
+	lastOut   atomic.Int64 // UnixNano of the last byte that went out
 	sent      atomic.Int64
 	received  atomic.Int64
 	onMessage func(Message) error
@@ -50,6 +51,7 @@ type Mux struct {
 	wmu    sync.Mutex // guards out and writing to conn: the keep-alive writes too
 	out    []byte     // one frame under construction, its header's room included
 	keepOK bool       // keep-alives are welcome
+	werr   error      // why nothing more can be written: a frame may have gone out in part
 
 	mu     sync.Mutex // guards what follows
 	cond   *sync.Cond
@@ -68,7 +70,9 @@ func NewMux(ctx context.Context, conn Conn, buffered *bufio.Reader, timeout time
 	m := &Mux{conn: conn, onMessage: onMessage, out: make([]byte, 4, outSize)}
 	m.cond = sync.NewCond(&m.mu)
 	m.timeout.Store(int64(timeout))
-	m.touch()
+	now := time.Now().UnixNano()
+	m.lastMove.Store(now)
+	m.lastOut.Store(now)
 	ctx, m.stop = context.WithCancel(ctx)
 	unhook := context.AfterFunc(ctx, func() { m.fail(context.Cause(ctx)) })
 	m.stopped.Add(2)
@@ -106,10 +110,12 @@ func (m *Mux) AllowKeepAlive() {
 	m.wmu.Unlock()
 }
 
-func (m *Mux) touch() { m.lastIO.Store(time.Now().UnixNano()) }
+// idle is how long nothing moved. Keep-alives of our own don't count: they vanish into the
+// socket's buffer whether the peer lives or not. The peer's do.
+func (m *Mux) idle() time.Duration { return time.Duration(time.Now().UnixNano() - m.lastMove.Load()) }
 
-// idle is how long nothing moved.
-func (m *Mux) idle() time.Duration { return time.Duration(time.Now().UnixNano() - m.lastIO.Load()) }
+// silent is how long the peer heard nothing from us.
+func (m *Mux) silent() time.Duration { return time.Duration(time.Now().UnixNano() - m.lastOut.Load()) }
 
 // fail makes err the end of everything: blocked calls return.
 func (m *Mux) fail(err error) {
@@ -143,7 +149,7 @@ func (p patient) Read(b []byte) (int, error) {
 		QuickAck(p.m.conn)
 		n, err := p.m.conn.Read(b)
 		if n > 0 {
-			p.m.touch()
+			p.m.lastMove.Store(time.Now().UnixNano())
 			p.m.received.Add(int64(n))
 			return n, nil
 		}
@@ -254,16 +260,18 @@ func (m *Mux) adoptTimeout(msg Message) {
 // peerExit answers the peer's exit, so that it does not wait for us, and ends writing.
 func (m *Mux) peerExit(msg Message) error {
 	code, ok := msg.Int32()
-	if !ok {
-		code = 12
+	if !ok || code <= 0 || code > maxExitCode {
+		code = 12 // no exit is a success here
 	}
 	m.mu.Lock()
 	m.exited = true
 	m.mu.Unlock()
 	m.conn.SetWriteDeadline(time.Unix(1, 0)) // whoever is writing stops
 	m.wmu.Lock()
-	m.conn.SetWriteDeadline(time.Now().Add(time.Second))
-	m.conn.Write(header(nil, TagErrorExit, 0))
+	if m.werr == nil { // else a frame went out in part, and closing must do
+		m.conn.SetWriteDeadline(time.Now().Add(time.Second))
+		m.conn.Write(header(nil, TagErrorExit, 0))
+	}
 	m.wmu.Unlock()
 	return &ExitError{Code: int(code)}
 }
@@ -363,7 +371,7 @@ func (m *Mux) Message(tag Tag, data []byte) error {
 	if err := m.flush(); err != nil {
 		return err
 	}
-	return m.send(append(header(nil, tag, len(data)), data...))
+	return m.send(append(header(nil, tag, len(data)), data...), false)
 }
 
 // Flush sends what was written.
@@ -378,37 +386,49 @@ func (m *Mux) flush() error {
 		return nil
 	}
 	header(m.out[:0], TagData, len(m.out)-4)
-	err := m.send(m.out)
+	err := m.send(m.out, false)
 	m.out = m.out[:4]
 	return err
 }
 
-func (m *Mux) send(b []byte) error {
-	for len(b) > 0 {
+// send writes b, under wmu.
+func (m *Mux) send(b []byte, keepAlive bool) error {
+	for len(b) > 0 && m.werr == nil {
 		m.arm(m.conn.SetWriteDeadline)
 		m.mu.Lock()
 		err, over := m.err, m.exited || m.closed
 		m.mu.Unlock()
 		if err != nil || over {
-			return fmt.Errorf("write to the peer: %w", errors.Join(err, os.ErrClosed))
+			m.werr = &writeError{errors.Join(err, os.ErrClosed)}
+			break
 		}
 		n, err := m.conn.Write(b)
 		if n > 0 {
-			m.touch()
+			now := time.Now().UnixNano()
+			m.lastOut.Store(now)
+			if !keepAlive {
+				m.lastMove.Store(now)
+			}
 			m.sent.Add(int64(n))
 			b = b[n:]
 		}
 		if err != nil {
 			if err = m.judge(err); err != nil {
-				return fmt.Errorf("write to the peer: %w", err)
+				m.werr = &writeError{err}
 			}
 		}
 	}
-	return nil
+	return m.werr
 }
 
-// keepAlive sends an empty data frame whenever nothing moved for half the timeout, as
-// the peer, which has the same timeout, expects (rsync 3.5.0 io.c, maybe_send_keepalive).
+// writeError is a write that failed; the peer may have said why.
+type writeError struct{ err error }
+
+func (e *writeError) Error() string { return "write to the peer: " + e.err.Error() }
+func (e *writeError) Unwrap() error { return e.err }
+
+// keepAlive sends an empty data frame whenever we were silent for half the timeout, as the
+// peer, which has the same timeout, expects (rsync 3.5.0 io.c, maybe_send_keepalive).
 func (m *Mux) keepAlive(ctx context.Context) {
 	t := time.NewTimer(0)
 	defer t.Stop()
@@ -423,14 +443,14 @@ func (m *Mux) keepAlive(ctx context.Context) {
 			t.Reset(time.Second) // a daemon may still bring a timeout of its own
 			continue
 		}
-		if m.idle() >= half {
+		if m.silent() >= half {
 			m.wmu.Lock()
 			if m.keepOK && m.flush() == nil {
-				m.send(header(nil, TagData, 0))
+				m.send(header(nil, TagData, 0), true)
 			}
 			m.wmu.Unlock()
 		}
-		t.Reset(max(half-m.idle(), half/8, 10*time.Millisecond))
+		t.Reset(max(half-m.silent(), half/8, 10*time.Millisecond))
 	}
 }
 
@@ -438,8 +458,9 @@ func (m *Mux) keepAlive(ctx context.Context) {
 // before it closes, and that arrives while our writes already fail. It waits, briefly,
 // for the last words, hands over the messages, and returns the best reason.
 func (m *Mux) Reason(err error) error {
-	if err == nil {
-		return nil
+	var w *writeError
+	if !errors.As(err, &w) || errors.Is(err, ErrTimeout) {
+		return err
 	}
 	deadline := time.AfterFunc(exitGrace, func() { m.fail(err) })
 	defer deadline.Stop()
@@ -450,7 +471,7 @@ func (m *Mux) Reason(err error) error {
 			if errors.As(rerr, &exit) {
 				return rerr
 			}
-			if errors.Is(err, os.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+			if errors.Is(err, os.ErrClosed) {
 				return rerr
 			}
 			return err

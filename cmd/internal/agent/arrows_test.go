@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/lockstep-sync/lockstep/"
+
+// Who may know whom: a package below the module's root, and what of the module and of
+// other modules it may import, tests apart. "std" alone means the standard library only.
+// What is not listed may not exist: a new package needs a line here.
+var arrows = map[string][]string{
+	"cmd/lockstep":             {"cmd/internal/agent", "syncer", "github.com/spf13/pflag"},
+	"cmd/lockstep-bench":       {"syncer/syncertest", "golang.org/x/sys"},
+	"cmd/internal/agent":       {"watcher", "debounce", "syncer", "syncer/filter", "sysctl", "go.uber.org/zap", "golang.org/x/", "github.com/vbauerster/mpb"},
+	"watcher":                  {"github.com/fsnotify/fsnotify", "go.uber.org/zap", "golang.org/x/sys", "golang.org/x/sync", "github.com/moby/sys/mountinfo"},
+	"debounce":                 {"std"},
+	"sysctl":                   {"std"},
+	"syncer":                   {"syncer/filter", "syncer/internal/", "golang.org/x/sys", "github.com/moby/sys/mountinfo"},
+	"syncer/filter":            {"std"},
+	"syncer/syncertest":        {"golang.org/x/sys"},
+	"syncer/internal/wire":     {"golang.org/x/sys"},
+	"syncer/internal/beneath":  {"golang.org/x/sys"},
+	"syncer/internal/report":   {"golang.org/x/sys"},
+	"syncer/internal/checksum": {"github.com/cespare/xxhash", "github.com/zeebo/xxh3", "golang.org/x/crypto/md4"},
+	"syncer/internal/flist":    {"syncer/internal/wire", "syncer/internal/beneath", "golang.org/x/sys"},
+	"syncer/internal/delta":    {"syncer/internal/wire", "syncer/internal/checksum"},
+	"syncer/internal/source":   {"syncer/filter", "syncer/internal/beneath", "syncer/internal/flist", "syncer/internal/report", "golang.org/x/sys"},
+	"syncer/internal/sender": {"syncer/internal/wire", "syncer/internal/checksum", "syncer/internal/flist", "syncer/internal/delta",
+		"syncer/internal/report", "golang.org/x/crypto/md4"},
+	"syncer/internal/tree":  {"syncer/internal/beneath", "syncer/internal/flist", "golang.org/x/sys"},
+	"syncer/internal/local": {"syncer/filter", "syncer/internal/", "golang.org/x/sys"},
+	"examples":              {"std"},
+}
+
+// TestArrows holds the direction of imports: watcher, debounce, syncer and sysctl never
+// know one another, and each package knows only what its line allows.
+func TestArrows(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, module)
+		seen[name] = true
+		allowed, ok := arrows[name]
+		if !ok {
+			t.Errorf("package %s has no line among the arrows: say what it may import", name)
+		}
+		for _, imp := range p.Imports {
+			if !arrowAllowed(imp, allowed) {
+				t.Errorf("%s imports %s", name, imp)
+			}
+		}
+	}
+	for name := range arrows {
+		if !seen[name] {
+			t.Errorf("the arrows name %s, which does not exist", name)
+		}
+	}
+}
+
+func arrowAllowed(imp string, allowed []string) bool {
+	first, _, _ := strings.Cut(imp, "/")
+	if !strings.Contains(first, ".") {
+		return true // the standard library
+	}
+	imp, own := strings.CutPrefix(imp, module)
+	for _, a := range allowed {
+		switch {
+		case own && imp == a:
+			return true
+		case (!own || strings.HasSuffix(a, "/")) && strings.HasPrefix(imp, a):
+			return true
+		}
+	}
+	return false
+}

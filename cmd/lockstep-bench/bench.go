@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
+)
+
+// bench is one run.
+type bench struct {
+	ctx             context.Context
+	sizes           sizes
+	lockstep, rsync string
+	dir             string // all that is written
+	daemon          *syncertest.Daemon
+	compare         syncertest.CompareOptions
+	restore         func() error // of the kernel's limits
+	progress        io.Writer
+	start           time.Time
+	results         results
+	trees           map[int]tree // by number of files
+	watches, places int          // made so far: their names
+}
+
+// A measurement adds rows. An error means that a result was wrong.
+type measurement struct {
+	name string
+	run  func(*bench) error
+}
+
+func measurements() []measurement {
+	return []measurement{
+		{"first", (*bench).first},
+		{"latency", (*bench).latency},
+		{"burst", (*bench).burst},
+		{"delta", (*bench).delta},
+		{"memory", (*bench).memory},
+	}
+}
+
+func measurementNames() []string {
+	var names []string
+	for _, m := range measurements() {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+func checkOnly(only string) error {
+	for name := range strings.SplitSeq(only, ",") {
+		if only != "" && !slices.Contains(measurementNames(), name) {
+			return fmt.Errorf("there is no measurement %q, but %s", name, strings.Join(measurementNames(), ", "))
+		}
+	}
+	return nil
+}
+
+func newBench(ctx context.Context, o options, progress io.Writer) (*bench, error) {
+	lockstep, err1 := program(o.lockstep)
+	rsync, err2 := program(o.rsync)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(o.dir, "lockstep-bench-")
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{
+		ctx: ctx, sizes: o.sizes, lockstep: lockstep, rsync: rsync, dir: dir, progress: progress,
+		start: time.Now(), trees: map[int]tree{},
+		compare: syncertest.CompareOptions{IgnoreOwners: os.Geteuid() != 0},
+		restore: func() error { return nil },
+	}
+	if err := b.open(); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	return b, nil
+}
+
+// program is the absolute path of a program: children run elsewhere.
+func program(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
+
+func (b *bench) open() (err error) {
+	// Below a directory that only we may enter, the daemon's processes could not get in
+	// where they are not root.
+	if b.dir, err = filepath.Abs(b.dir); err != nil {
+		return err
+	}
+	if err := os.Chmod(b.dir, 0o755); err != nil {
+		return err
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(b.dir, &fs); err != nil {
+		return fmt.Errorf("look for free space in %q: %w", b.dir, err)
+	}
+	if free := int64(fs.Bavail) * fs.Bsize; free < b.sizes.needDisk {
+		return fmt.Errorf("%q has %d MiB free, %d MiB are needed (-dir names another place, -short needs less)",
+			b.dir, free>>20, b.sizes.needDisk>>20)
+	}
+	if b.restore, err = raiseWatches(2 * max(b.sizes.MemoryFiles, slices.Max(b.sizes.LatencyTrees)) / filesPerDir); err != nil {
+		return err
+	}
+	if b.results.Host, err = b.describe(); err != nil {
+		return err
+	}
+	b.results.Short = b.sizes.Short
+	for _, name := range []string{"local", "module"} {
+		if err := os.Mkdir(filepath.Join(b.dir, name), 0o755); err != nil {
+			return err
+		}
+	}
+	b.daemon, err = syncertest.NewDaemon(syncertest.DaemonConfig{
+		Program: b.rsync, Chroot: os.Geteuid() == 0,
+		Modules: []syncertest.Module{{Name: "m", Path: filepath.Join(b.dir, "module")}},
+	})
+	if err != nil {
+		return err
+	}
+	return b.daemon.Start()
+}
+
+// describe tells what is measured on.
+func (b *bench) describe() (host, error) {
+	out, err := command(b.ctx, b.rsync, "--version").Output()
+	if err != nil {
+		return host{}, fmt.Errorf("run %q: %w", b.rsync, err)
+	}
+	version, _, _ := strings.Cut(string(out), "  protocol")
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		return host{}, err
+	}
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return host{}, err
+	}
+	fields := strings.Fields(string(load))
+	return host{
+		Kernel: unix.ByteSliceToString(uts.Release[:]), CPUs: runtime.NumCPU(),
+		Rsync: strings.Join(strings.Fields(version), " "), Load: strings.Join(fields[:min(3, len(fields))], " "),
+	}, nil
+}
+
+// measure goes on after a wrong result: the others are of use.
+func (b *bench) measure(only string) error {
+	var errs []error
+	for _, m := range measurements() {
+		if only != "" && !slices.Contains(strings.Split(only, ","), m.name) {
+			continue
+		}
+		if b.ctx.Err() != nil {
+			return errors.Join(append(errs, fmt.Errorf("%s and what follows was not measured: %w", m.name, context.Cause(b.ctx)))...)
+		}
+		start := time.Now()
+		fmt.Fprintf(b.progress, "%s … ", m.name)
+		if err := m.run(b); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", m.name, err))
+		}
+		fmt.Fprintf(b.progress, "%.1f s\n", time.Since(start).Seconds())
+	}
+	return errors.Join(errs...)
+}
+
+func (b *bench) add(r row) { b.results.Rows = append(b.results.Rows, r) }
+
+func (b *bench) print(w io.Writer, asJSON bool) error {
+	b.results.Seconds = time.Since(b.start).Seconds()
+	if asJSON {
+		return b.results.writeJSON(w)
+	}
+	return b.results.writeText(w)
+}
+
+// close removes everything. What it returns is not about a result, but should not be silent.
+func (b *bench) close() error {
+	var errs []error
+	if b.daemon != nil {
+		errs = append(errs, b.daemon.Close())
+	}
+	return errors.Join(append(errs, b.restore(), os.RemoveAll(b.dir))...)
+}

@@ -1,0 +1,21 @@
+// Command lockstep-bench measures lockstep beside rsync, in one run on one machine.
+//
+// It makes trees in a temporary directory, starts a stock rsync daemon on loopback, runs both
+// programs over the same work in turn, and prints a table, or JSON with -json:
+//
+//   - latency: one small file is rewritten in a watched tree; the time until the replica is equal.
+//     Beside it the run of "rsync -a" that the inotifywait loop makes for each change.
+//   - burst: an archive is unpacked into a watched tree; the time until the replica is in step.
+//     Beside it "rsync -a" of the finished tree.
+//   - delta: 4 KiB change in a large file; the bytes on the wire and the time of one push.
+//   - first, nothing: the first push of a tree, and a push of a tree that is there already.
+//   - memory: what "lockstep --watch" takes after the first push and after a time of churn.
+//
+// The clock decides nothing: what misses its target is marked in the table, and the exit code is 0.
+// It is 1 if a result is wrong (trees that are not equal, a program that failed or died), and 2 if
+// nothing could be measured.
+//
+// Runs that are compared alternate, and their ratio is the median of the ratios of the pairs: other
+// work on the machine slows both of a pair. All that was started is ended, all that was written is
+// removed, and so is what a run before left in a child that outlived its parent: children die with it.
+package main

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+// first pushes a tree to an empty place, and then again when there is nothing to do.
+func (b *bench) first() error {
+	t, err := b.tree(b.sizes.FirstFiles)
+	if err != nil {
+		return err
+	}
+	for _, kind := range kinds() {
+		var first, nothing pairs
+		for i := range b.sizes.FirstPairs {
+			if err := b.firstPair(t, kind, i, &first, &nothing); err != nil {
+				return fmt.Errorf("%s: %w", kind, err)
+			}
+		}
+		of := fmt.Sprintf("%s, %d files", kind, b.sizes.FirstFiles)
+		b.add(pairsRow("first push", of, "time", "s", &first))
+		b.add(pairsRow("nothing to do", of, "time", "s", &nothing))
+	}
+	return nil
+}
+
+func (b *bench) firstPair(t tree, kind string, i int, first, nothing *pairs) error {
+	ours, err := b.place(kind)
+	if err != nil {
+		return err
+	}
+	theirs, err := b.place(kind)
+	if err != nil {
+		return err
+	}
+	push := func(program string, to place, seconds *[]float64) error {
+		if err := b.quiesce(); err != nil {
+			return err
+		}
+		took, err := b.timed(program, "-a", t.dir+"/", to.target)
+		*seconds = append(*seconds, took.Seconds())
+		return err
+	}
+	pair := func(n int, p *pairs) error {
+		us := func() error { return push(b.lockstep, ours, &p.ours) }
+		them := func() error { return push(b.rsync, theirs, &p.theirs) }
+		if i%2 == 1 {
+			us, them = them, us
+		}
+		return alternate(n, us, them)
+	}
+	if err := pair(1, first); err != nil {
+		return err
+	}
+	if err := pair(b.sizes.NothingPairs, nothing); err != nil {
+		return err
+	}
+	for _, p := range []place{ours, theirs} {
+		if err := b.equal(t.dir, p.dir); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(p.dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}

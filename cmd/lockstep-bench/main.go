@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	codeWrong = 1 // a result is wrong
+	codeSetup = 2 // nothing could be measured
+)
+
+// maxTime ends a run that hangs: about twice what a full one takes on a busy machine of two cores.
+const maxTime = 20 * time.Minute
+
+func main() {
+	// The kernel ends the children when the thread that started them ends (prctl(2),
+	// PR_SET_PDEATHSIG), and this one lasts as long as the process.
+	runtime.LockOSThread()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// options are the command line.
+type options struct {
+	lockstep, rsync, dir string
+	json                 bool
+	only                 string
+	sizes                sizes
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		return codeSetup // parse has told why
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	b, err := newBench(ctx, o, stderr)
+	if err != nil {
+		fmt.Fprintf(stderr, "lockstep-bench: %v\n", err)
+		return codeSetup
+	}
+	wrong := errors.Join(b.measure(o.only), b.close())
+	if err := b.print(stdout, o.json); err != nil {
+		wrong = errors.Join(wrong, err)
+	}
+	if wrong != nil {
+		fmt.Fprintf(stderr, "lockstep-bench: %v\n", wrong)
+		return codeWrong
+	}
+	return 0
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	o := options{sizes: fullSizes()}
+	fs := flag.NewFlagSet("lockstep-bench", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	short := fs.Bool("short", false, "smaller trees and fewer repetitions: under 40 s")
+	fs.StringVar(&o.lockstep, "lockstep", "./lockstep", "the `program` to measure")
+	fs.StringVar(&o.rsync, "rsync", "rsync", "the `program` to measure beside it, and the daemon")
+	fs.StringVar(&o.dir, "dir", "", "work in a new directory below `DIR`, up to 6 GiB (default: the system's temporary directory)")
+	fs.BoolVar(&o.json, "json", false, "print JSON")
+	fs.StringVar(&o.only, "only", "", "measure these alone, a `list` of "+strings.Join(measurementNames(), ","))
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if *short {
+		o.sizes = shortSizes()
+	}
+	err := checkOnly(o.only)
+	if fs.NArg() > 0 {
+		err = errors.Join(err, fmt.Errorf("arguments are not understood: %q", fs.Args()))
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "lockstep-bench: %v\n", err)
+	}
+	return o, err
+}

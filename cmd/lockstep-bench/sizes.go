@@ -1,0 +1,48 @@
+package main
+
+import "time"
+
+// sizes is how much is measured.
+type sizes struct {
+	Short        bool
+	LatencyTrees []int // files
+	Samples      int   // changes timed per tree and target
+	Pause        time.Duration
+	BurstFiles   int
+	BurstDirs    int
+	BurstRuns    int
+	DeltaSize    int64
+	DeltaPairs   int
+	FirstFiles   int
+	FirstPairs   int
+	NothingPairs int
+	MemoryFiles  int
+	ChurnTime    time.Duration
+	needDisk     int64 // bytes, at the peak
+}
+
+// filesPerDir is the shape of all trees but that of the burst: 100,000 files in 5,000 directories.
+const filesPerDir = 20
+
+func fullSizes() sizes {
+	return sizes{
+		LatencyTrees: []int{1_000, 100_000}, Samples: 60, Pause: 100 * time.Millisecond,
+		BurstFiles: 10_000, BurstDirs: 500, BurstRuns: 5,
+		DeltaSize: 1 << 30, DeltaPairs: 5,
+		FirstFiles: 100_000, FirstPairs: 2, NothingPairs: 3,
+		MemoryFiles: 100_000, ChurnTime: time.Minute,
+		needDisk: 6 << 30,
+	}
+}
+
+func shortSizes() sizes {
+	return sizes{
+		Short:        true,
+		LatencyTrees: []int{1_000, 5_000}, Samples: 30, Pause: 40 * time.Millisecond,
+		BurstFiles: 2_000, BurstDirs: 100, BurstRuns: 3,
+		DeltaSize: 64 << 20, DeltaPairs: 2,
+		FirstFiles: 20_000, FirstPairs: 1, NothingPairs: 2,
+		MemoryFiles: 20_000, ChurnTime: 10 * time.Second,
+		needDisk: 1 << 30,
+	}
+}

@@ -1,0 +1,139 @@
+package watcher
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// startTree watches root without a Watcher around it.
+func startTree(t *testing.T, root string) *tree {
+	t.Helper()
+	tr := benchTree(root)
+	tr.log = newHarness(t, Config{Root: root}).w.cfg.Logger
+	tr.rebuild(context.Background())
+	tr.marks.reset()
+	t.Cleanup(func() { tr.close(); tr.wait() })
+	return tr
+}
+
+// TestSalvage keeps what the instance before a rebuild told about contents: nobody else knows.
+func TestSalvage(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	tr := startTree(t, root)
+	tr.excluded = func(path string, _ bool) bool { return path == "tmp" }
+	for name, op := range map[string]fsnotify.Op{
+		"/written": fsnotify.Write, "/made": fsnotify.Create, "/touched": fsnotify.Chmod,
+		"/gone": fsnotify.Remove, "/tmp": fsnotify.Write, "": fsnotify.Write,
+	} {
+		tr.inst.pending.add(event{name: root + name, op: op})
+	}
+	tr.rebuild(context.Background())
+	got := tr.marks.take()
+	for _, want := range []Change{{Path: ".", Tree: true}, {Path: "written", Content: true}, {Path: "made", Content: true}} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%+v is missing in %+v", want, got)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("want 3 changes, got %+v", got)
+	}
+}
+
+// TestWatchChecks adds a watch at a name that has become another directory since it was looked at.
+func TestWatchChecks(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	mkdir(t, root+"/d")
+	tr := startTree(t, root)
+	tr.forget(tr.byPath[root+"/d"])
+	n := tr.insert(root+"/d", tr.byPath[root], inode{1, 1})
+	if tr.watch(n) || tr.byPath[n.path] != nil || slices.Contains(tr.inst.fs.WatchList(), n.path) {
+		t.Error("another directory than the one looked at is watched")
+	}
+	if got := tr.marks.take(); len(got) != 1 || got[0] != (Change{Path: "d", Tree: true, Content: true}) {
+		t.Errorf("want it to be looked at again, got %+v", got)
+	}
+}
+
+// TestUnwatchPanic reproduces the state in which fsnotify v1.10.1 dereferences nil: a path whose
+// descriptor has become another path's.
+func TestUnwatchPanic(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	mkdir(t, root+"/n")
+	mkdir(t, root+"/d")
+	tr := startTree(t, root)
+	must(t, runCommand(root, "mv n d"))
+	_ = tr.inst.fs.Add(root + "/d") // what nobody should do without removing first
+	tr.inst.unwatch(root + "/d")
+	tr.inst.unwatch(root + "/n")
+	must(t, tr.inst.watch(root+"/d"))
+	if !slices.Contains(tr.inst.fs.WatchList(), root+"/d") {
+		t.Error("not watched")
+	}
+}
+
+// TestManyPolled makes one change of the root out of very many.
+func TestManyPolled(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	tr := startTree(t, root)
+	for i := range maxPolledMarks + 1 {
+		name := root + "/" + string(rune('\u4e00'+i))
+		mkdir(t, name)
+		tr.forgetAt(name)
+		tr.poll(name, pollTooLong, nil)
+	}
+	tr.marks.reset()
+	tr.retry(context.Background())
+	if got := tr.marks.take(); len(got) != 1 || got[0] != (Change{Path: ".", Tree: true}) {
+		t.Errorf("want the root's change, got %d", len(got))
+	}
+	if n := len(tr.polled.reasons); n != 0 || tr.watches() != maxPolledMarks+2 {
+		t.Errorf("%d are still polled, %d watched", n, tr.watches())
+	}
+}
+
+func (t *tree) forgetAt(abs string) {
+	if n := t.byPath[abs]; n != nil {
+		t.forget(n)
+	}
+}
+
+func TestPollReasons(t *testing.T) {
+	t.Parallel()
+	seen := make(map[string]bool)
+	for r := pollLimit; r <= pollOther; r++ {
+		if s := r.String(); s == "" || seen[s] {
+			t.Errorf("reason %d is %q", r, s)
+		} else {
+			seen[s] = true
+		}
+	}
+}
+
+func TestRemote(t *testing.T) {
+	t.Parallel()
+	for magic, want := range map[int64]bool{ // statfs(2)
+		0x6969: true, 0xFF534D42: true, 0xFE534D42: true, -0x1acb2be: true, 0x65735546: true,
+		0xEF53: false, 0x01021994: false, 0x794c7630: false, 0x9123683E: false,
+	} {
+		if got := isRemote(magic); got != want {
+			t.Errorf("isRemote(%#x) is %v", magic, got)
+		}
+	}
+}
+
+func TestReadLimit(t *testing.T) {
+	t.Parallel()
+	if l := readLimit("watches"); l.value <= 0 || l.name == "" {
+		t.Errorf("limit is %+v", l)
+	}
+	if l := readLimit("nothing"); l.value != 0 || l.name != "fs.inotify.max_user_nothing" {
+		t.Errorf("limit is %+v", l)
+	}
+}

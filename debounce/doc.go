@@ -13,7 +13,7 @@
 //     Content and Tree merge by OR on the way, so that no hint gets weaker.
 //  3. Whatever is due leaves together, sorted; what is still settling stays. With one change in an idle
 //     queue that is exactly Settle after it.
-//  4. A path that comes back right after it was taken is hot: after the first two such returns its
+//  4. A path that comes back right after it was taken is hot: after the first four such returns its
 //     settle time doubles with each one, up to HotMax, which may lie beyond MaxDelay. It gets cooler
 //     when it stays away for longer than its wait, and is forgotten after twice that.
 //  5. What a push could not bring over is given back with Defer, to be due at a later time, and keeps

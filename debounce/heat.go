@@ -4,17 +4,20 @@ import "time"
 
 const (
 	// freeReturns is how often a path may come back at once before it waits longer: an editor that
-	// saves twice, or a lone quick change after another, is not a growing log.
-	freeReturns = 2
+	// saves twice, or a few quick changes after one another, are not a growing log.
+	freeReturns = 4
+	// quickShare of HotMax is how long after its taking a path counts as back at once: 250 ms of 2 s.
+	// A log that is written ten times a second is sent every two seconds, not a thousand times.
+	quickShare = 8
 	// maxHeat bounds the paths whose last taking is remembered. Hot files are few; in a crowd larger
 	// than this the batches are long anyway.
 	maxHeat = 1 << 14
 )
 
 // heat remembers for a short while which paths were taken, to tell those that come back at once. A
-// path's wait is the measure of everything: back within one wait it gets hotter, within two cooler by
-// a step, later it is as new. So a file written every 100 ms stays at Settle for ever, and one written
-// every 10 ms does not.
+// path's window is the measure of everything, its wait or an eighth of HotMax, whichever is longer: back
+// within one window it gets hotter, within two cooler by a step, later it is as new. So a file written
+// every 300 ms stays at Settle for ever, and one written every 100 ms does not.
 type heat struct {
 	cfg    Config
 	taken  map[string]taking
@@ -51,7 +54,9 @@ func (c Config) heatUnit() time.Duration {
 	return c.Settle
 }
 
-func (c Config) window(streak uint8) time.Duration { return max(c.wait(streak), c.heatUnit()) }
+func (c Config) window(streak uint8) time.Duration {
+	return max(c.wait(streak), c.heatUnit(), c.HotMax/quickShare)
+}
 
 // returned gives the streak of a path that is added while no fresh entry of it is queued.
 func (h *heat) returned(p string, now time.Duration) uint8 {

@@ -28,7 +28,7 @@ func takeUntil(q *Queue, end time.Time) (out []time.Time) {
 }
 
 func TestCoolPathsStayFast(t *testing.T) {
-	for _, period := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, time.Second} {
+	for _, period := range []time.Duration{300 * time.Millisecond, time.Second} {
 		t.Run(period.String(), func(t *testing.T) {
 			got := sent(NewQueue(Config{}), epoch, period, 500)
 			if len(got) != 500 {
@@ -53,6 +53,8 @@ func TestHotPathsWait(t *testing.T) {
 		{time.Millisecond, 42, DefaultMaxDelay},
 		{4 * time.Millisecond, 42, DefaultMaxDelay},
 		{8 * time.Millisecond, 48, DefaultSettle},
+		{20 * time.Millisecond, 48, DefaultSettle},
+		{100 * time.Millisecond, 48, DefaultSettle},
 	}
 	for _, tt := range tests {
 		t.Run(tt.period.String(), func(t *testing.T) {
@@ -86,8 +88,8 @@ func returns(q *Queue, now time.Time, n int) (waits []time.Duration, end time.Ti
 
 func TestWaitDoublesAndCools(t *testing.T) {
 	q := NewQueue(Config{})
-	waits, now := returns(q, epoch, 13)
-	want := "[5ms 5ms 5ms 10ms 20ms 40ms 80ms 160ms 320ms 640ms 1.28s 2s 2s]"
+	waits, now := returns(q, epoch, 15)
+	want := "[5ms 5ms 5ms 5ms 5ms 10ms 20ms 40ms 80ms 160ms 320ms 640ms 1.28s 2s 2s]"
 	if got := fmt.Sprint(waits); got != want {
 		t.Errorf("waits %v, want %v", got, want)
 	}
@@ -105,8 +107,8 @@ func TestWaitDoublesAndCools(t *testing.T) {
 }
 
 func TestHeatWithoutSettling(t *testing.T) {
-	waits, _ := returns(NewQueue(Config{Settle: -1}), epoch, 6)
-	if got, want := fmt.Sprint(waits), "[0s 0s 0s 10ms 20ms 40ms]"; got != want {
+	waits, _ := returns(NewQueue(Config{Settle: -1}), epoch, 8)
+	if got, want := fmt.Sprint(waits), "[0s 0s 0s 0s 0s 10ms 20ms 40ms]"; got != want {
 		t.Errorf("waits %v, want %v", got, want)
 	}
 }
@@ -138,7 +140,7 @@ func TestSecondTriesLeaveHeatAlone(t *testing.T) {
 	}
 
 	q = NewQueue(Config{})
-	_, now = returns(q, epoch, 8) // waits 160 ms by now
+	_, now = returns(q, epoch, 10) // waits 160 ms by now
 	q.Defer(now, now.Add(time.Millisecond), Batch{Changes: []Change{{Path: "f"}}, Oldest: now})
 	q.Take(now.Add(time.Millisecond))
 	if waits, _ := returns(q, now.Add(2*time.Millisecond), 1); waits[0] != 320*time.Millisecond {
@@ -148,7 +150,7 @@ func TestSecondTriesLeaveHeatAlone(t *testing.T) {
 
 func TestSecondTryOfACoolPath(t *testing.T) {
 	q := NewQueue(Config{})
-	_, now := returns(q, epoch, 12)
+	_, now := returns(q, epoch, 14)
 	b := Batch{Changes: []Change{{Path: "f"}}, Oldest: now}
 	q.Defer(now, now.Add(time.Minute), b)
 	q.Take(now.Add(time.Minute))
@@ -159,7 +161,7 @@ func TestSecondTryOfACoolPath(t *testing.T) {
 
 func TestHeatIsBoundedAndForgotten(t *testing.T) {
 	q := NewQueue(Config{MaxPaths: -1})
-	_, now := returns(q, epoch, 8) // "f" is hot
+	_, now := returns(q, epoch, 10) // "f" is hot
 	for i := range 4 * maxHeat {
 		q.Add(now, Change{Path: fmt.Sprintf("d/%d", i)})
 	}
@@ -178,7 +180,7 @@ func TestHeatIsBoundedAndForgotten(t *testing.T) {
 
 func TestAllHotIsBounded(t *testing.T) {
 	q := NewQueue(Config{MaxPaths: -1, MaxDelay: -1})
-	for round, format := range []string{"a%d", "a%d", "a%d", "a%d", "a%d", "b%d"} {
+	for round, format := range []string{"a%d", "a%d", "a%d", "a%d", "a%d", "a%d", "a%d", "b%d"} {
 		now := at(round)
 		addAll(q, now, format, maxHeat-1)
 		q.Flush(now)

@@ -20,6 +20,7 @@ type daemon struct {
 	addr   string
 	module sender.Module
 	sent   recent
+	old    bool // it cannot delete single names: rsync 3.0
 }
 
 func newDaemon(cfg *Config) *daemon {
@@ -45,12 +46,21 @@ func (d *daemon) full(ctx context.Context, src *source.Tree, j job) (Report, err
 	return d.run(ctx, src, l, false)
 }
 
-// partial pushes exactly what the plan says.
+// partial pushes exactly what the plan says. To a peer that cannot delete single names it
+// says what the directories hold that they were in, and the peer prunes those.
 func (d *daemon) partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
-	l := lister{src: src, prune: j.prune, since: j.since}
-	for _, name := range plan.Missing {
-		l.entries = append(l.entries, flist.Entry{Name: name})
+	if !d.old || len(plan.Missing) == 0 {
+		rep, err := d.pushPlan(ctx, src, plan, j)
+		if !errors.Is(err, sender.ErrNoMissingArgs) {
+			return rep, err
+		}
+		d.old = true
 	}
+	return d.pushPlan(ctx, src, plan, j)
+}
+
+func (d *daemon) pushPlan(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
+	l := lister{src: src, prune: j.prune, since: j.since}
 	for _, e := range plan.Entries {
 		if !d.sent.is(&e) {
 			l.entries = append(l.entries, e)
@@ -59,6 +69,13 @@ func (d *daemon) partial(ctx context.Context, src *source.Tree, plan source.Plan
 	for _, e := range plan.Trees {
 		if err := l.tree(ctx, e); err != nil {
 			return Report{}, err
+		}
+	}
+	for _, name := range plan.Missing {
+		if d.old {
+			l.siblings(parent(name))
+		} else {
+			l.entries = append(l.entries, flist.Entry{Name: name})
 		}
 	}
 	if len(l.entries) == 0 {
@@ -75,7 +92,8 @@ type lister struct {
 	since    time.Time
 	entries  []flist.Entry
 	problems []Problem
-	pruned   bool // a directory in it is to be pruned
+	pruned   bool            // a directory in it is to be pruned
+	listed   map[string]bool // by siblings
 }
 
 // tree adds top with everything below it.
@@ -109,6 +127,38 @@ func (l *lister) tree(ctx context.Context, top flist.Entry) error {
 		return nil
 	}
 	return l.src.Walk(ctx, top.Name, visit, func(p report.Problem) { l.problems = append(l.problems, p) })
+}
+
+// siblings adds the directory dir with all that is directly in it, to be pruned. One that
+// cannot be read, or that is gone by now, is left alone: its own change will tell.
+func (l *lister) siblings(dir string) {
+	if l.listed[dir] {
+		return
+	}
+	if l.listed == nil {
+		l.listed = map[string]bool{}
+	}
+	l.listed[dir] = true
+	self, err := l.src.Lstat(dir)
+	if err != nil || !self.IsDir() {
+		return
+	}
+	entries, problems, err := l.src.ReadDir(dir)
+	if err != nil {
+		problems = append(problems, Problem{Path: dir, Err: err})
+	}
+	l.problems = append(l.problems, problems...)
+	if len(problems) > 0 {
+		return
+	}
+	l.pruned = true
+	l.entries = append(l.entries, self)
+	for _, e := range entries {
+		if e.IsDir() {
+			e.Flags |= flist.Partial
+		}
+		l.entries = append(l.entries, e)
+	}
 }
 
 // run pushes a list; a second run compares by content what the first one's look at size

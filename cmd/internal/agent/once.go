@@ -25,7 +25,7 @@ func Once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 	}
 	start := time.Now()
 	rep, err := push.Push(ctx, syncer.Full())
-	p.end()
+	p.end(&rep, err)
 	for _, problem := range rep.Problems {
 		p.error(fmt.Errorf("not brought over: %w", problem))
 	}

@@ -82,9 +82,9 @@ func (p *printer) line(text string) {
 func (p *printer) flush() { p.out.Flush() }
 
 // end finishes what is on the screen.
-func (p *printer) end() {
+func (p *printer) end(rep *syncer.Report, err error) {
 	if p.bar != nil {
-		p.bar.end()
+		p.bar.end(rep, err)
 	}
 	p.flush()
 }

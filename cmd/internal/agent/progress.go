@@ -39,12 +39,13 @@ func newBar(out io.Writer) *bar {
 	b.bar = b.pool.AddBar(0,
 		mpb.PrependDecorators(
 			decor.Any(func(decor.Statistics) string { return b.drawFiles() }, decor.WCSyncSpaceR),
-			decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace),
+			decor.CountersKibiByte("% .1f of % .1f ", decor.WCSyncSpace),
 		),
 		mpb.AppendDecorators(
 			decor.Percentage(decor.WC{W: 5}),
 			decor.AverageSpeed(decor.SizeB1024(0), "  % .1f"),
-			decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8}),
+			decor.OnCompleteOrOnAbort(decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 7}), ""),
+			decor.OnCompleteOrOnAbort(decor.Name(" left"), ""),
 		),
 	)
 	return b
@@ -59,7 +60,7 @@ func (b *bar) update(p syncer.Progress) {
 		}
 		return
 	}
-	text := fmt.Sprintf("%s files", commas(p.Files))
+	text := filesText(p)
 	b.files.Store(&text)
 	b.bar.SetTotal(max(p.AllBytes, p.Bytes+1), false)
 	b.bar.SetCurrent(p.Bytes)
@@ -69,13 +70,17 @@ func (b *bar) drawFiles() string {
 	if p := b.files.Load(); p != nil {
 		return *p
 	}
-	return "0 files"
+	return filesText(syncer.Progress{})
+}
+
+func filesText(p syncer.Progress) string {
+	return fmt.Sprintf("%s of %s files", commas(p.Files), commas(p.Files+p.FilesLeft))
 }
 
 // plain writes one line of progress.
 func (b *bar) plain() {
 	p := b.latest
-	fmt.Fprintf(b.out, "%d files, %s of %s bytes, %s bytes/sec\n", p.Files, commas(p.Bytes), commas(p.AllBytes),
+	fmt.Fprintf(b.out, "%s, %s of %s bytes, %s bytes/sec\n", filesText(p), commas(p.Bytes), commas(p.AllBytes),
 		commasFloat(float64(p.Bytes)/max(time.Since(b.start).Seconds(), 0.001)))
 }
 
@@ -88,11 +93,21 @@ func (b *bar) above(text string) {
 	fmt.Fprintln(b.pool, text)
 }
 
-func (b *bar) end() {
-	if b.pool == nil {
+// end leaves the last state on the screen: of a push that reached its end that is all of
+// it, whatever had not been told yet.
+func (b *bar) end(rep *syncer.Report, err error) {
+	if err == nil {
+		st := &rep.Stats
+		b.update(syncer.Progress{Files: st.Files, Bytes: st.TotalSize, AllBytes: st.TotalSize})
+	}
+	switch {
+	case b.pool == nil:
 		b.plain()
 		return
+	case err != nil:
+		b.bar.Abort(false)
+	default:
+		b.bar.SetTotal(b.latest.Bytes, true)
 	}
-	b.bar.SetTotal(b.latest.Bytes, true)
 	b.pool.Wait()
 }

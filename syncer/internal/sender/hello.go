@@ -38,6 +38,13 @@ type Module struct {
 // ErrAuth says that the daemon refused the user or the password, or that there was none.
 var ErrAuth = errors.New("authentication")
 
+// ErrNoMissingArgs says that the peer is too old to delete single names: nothing was sent.
+// The directories that they were in can be pruned instead.
+var ErrNoMissingArgs = errors.New("the peer cannot delete single names")
+
+// missingArgs is the protocol of the first rsync with --delete-missing-args, 3.1.0.
+const missingArgs = 31
+
 // RefusedError is an @ERROR line: the daemon does not want this push.
 type RefusedError struct{ Line string }
 

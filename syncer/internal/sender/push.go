@@ -127,6 +127,9 @@ func (p *push) dialog(ctx context.Context, conn wire.Conn, m *Module) (*bufio.Re
 	})()
 	br := bufio.NewReaderSize(count, 4096)
 	protocol, modern, err := hello(count, br, p.o, m)
+	if err == nil && protocol < missingArgs && p.job.List.missing > 0 {
+		err = ErrNoMissingArgs
+	}
 	if err == nil {
 		// A peer that lists digests negotiates for certain (it is 3.2.7 or later): our offer
 		// need not wait for its flags.

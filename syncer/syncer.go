@@ -73,6 +73,9 @@ func New(cfg Config) (*Syncer, error) {
 	if err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
+	if cfg.Keep && !cfg.Recurse && !place.single {
+		return nil, report.Fail(CodeUsage, fmt.Errorf("without --recursive nothing of the directory %q would be sent", cfg.Source), "")
+	}
 	rules := cfg.Filter.At(place.root)
 	s := &Syncer{cfg: cfg, place: place, rules: rules, failures: map[string]int{}}
 	s.src = source.Options{
@@ -180,6 +183,9 @@ func (s *Syncer) push(ctx context.Context, tree *source.Tree, b Batch, j job) (R
 	paths := make([]source.Path, 0, len(b.Paths))
 	for _, p := range b.Paths {
 		if p.Name == "." && p.Tree {
+			if skip, err := s.skipped(tree); skip || err != nil {
+				return Report{}, true, err
+			}
 			j.prune = s.cfg.Delete && !s.suspect
 			rep, err := s.target.full(ctx, tree, j)
 			return rep, true, err
@@ -197,6 +203,22 @@ func (s *Syncer) push(ctx context.Context, tree *source.Tree, b Batch, j job) (R
 	rep, err := s.target.partial(ctx, tree, plan, j)
 	rep.Problems = append(rep.Problems, plan.Problems...)
 	return rep, false, err
+}
+
+// skipped says that the source is a directory and --recursive is off: as in rsync it is
+// passed over, with a word.
+func (s *Syncer) skipped(tree *source.Tree) (bool, error) {
+	if s.cfg.Recurse {
+		return false, nil
+	}
+	top, err := tree.Lstat(tree.Top())
+	if err != nil {
+		return false, report.Fail(CodePartial, fmt.Errorf("look at the source: %w", err), "")
+	}
+	if top.IsDir() && s.cfg.Sink.Message != nil {
+		s.cfg.Sink.Message("skipping directory "+report.Quote(tree.Top()), false)
+	}
+	return top.IsDir(), nil
 }
 
 // rename gives the paths of a report their watched names.

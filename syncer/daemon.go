@@ -111,7 +111,7 @@ func (l *lister) tree(ctx context.Context, top flist.Entry) error {
 		i := at[dir]
 		delete(at, dir)
 		if partial || !l.prune {
-			l.entries[i].Flags |= flist.Partial
+			setPartial(&l.entries[i])
 		} else {
 			l.pruned = true
 		}
@@ -217,12 +217,16 @@ func (d *daemon) unbelieved(list *sender.List, res *sender.Result) []flist.Entry
 	for i := range list.Len() {
 		if e := list.At(i); e.IsDir() && want[e.Name] {
 			dir := *e
-			dir.Flags |= flist.Partial
+			setPartial(&dir)
 			again = append(again, dir)
 		}
 	}
 	return again
 }
+
+// setPartial marks a directory that is brought over but not pruned. With Top it would be
+// implied, and the peer would not set its attributes.
+func setPartial(e *flist.Entry) { e.Flags = e.Flags&^flist.Top | flist.Partial }
 
 // parent is the directory of name, "." for a name at the top, "" for "." itself.
 func parent(name string) string {

@@ -58,13 +58,7 @@ func (l *localDir) push(prune bool, do func(*local.Target) (local.Result, error)
 	res, err := do(t)
 	res.Stats.Sent = res.Stats.Literal // no wire, but what was written is what was sent
 	rep := Report{Stats: res.Stats, Problems: res.Problems, Changed: res.Changed, DeletesHeld: res.DeletesHeld > 0}
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		err = report.Fail(CodeSignal, err, "")
-	case err != nil:
-		err = report.Fail(CodeFile, err, "")
-	}
-	return rep, err
+	return rep, report.Fail(CodeFile, err, "")
 }
 
 func (l *localDir) open(prune bool) (*local.Target, error) {

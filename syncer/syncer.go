@@ -158,6 +158,10 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 		j.since = b.Oldest.Add(-sinceSlack)
 	}
 	rep, full, err := s.push(ctx, tree, b, j)
+	if err != nil && ctx.Err() != nil {
+		// Whatever broke, it broke because we were told to end.
+		err = &Failure{Code: CodeSignal, Err: context.Cause(ctx)}
+	}
 	if err == nil && full && !rep.Partial {
 		s.pushed = true
 	}

@@ -20,8 +20,9 @@ import (
 )
 
 var (
-	churnTime = flag.Duration("churn", 2*time.Second, "how long the churn tests change the tree")
-	churnSeed = flag.Uint64("churn.seed", 0, "seed of the churn tests; 0 takes one from the clock")
+	churnTime   = flag.Duration("churn", 2*time.Second, "how long the churn tests change the tree")
+	churnSysctl = flag.Bool("churn.sysctl", false, "also churn with fs.inotify.max_queued_events lowered for moments")
+	churnSeed   = flag.Uint64("churn.seed", 0, "seed of the churn tests; 0 takes one from the clock")
 )
 
 // TestChurn is the proof of completeness: while four writers change a tree at random, a replica is kept
@@ -32,18 +33,84 @@ func TestChurn(t *testing.T) {
 	testChurn(t, nil)
 }
 
-// TestChurnOverflow does it with a queue of 20 events, so that watches are rebuilt all the time.
+// TestChurnOverflow does it while events are dropped, as many at a time as a full queue would, so that
+// watches are rebuilt all the time.
 func TestChurnOverflow(t *testing.T) {
 	t.Parallel()
-	w := testChurn(t, smallQueue(t, 20))
+	testOverflowing(t, leakyInstance)
+}
+
+// TestChurnSmallQueue does it with a kernel queue of 20 events. The setting is the whole system's, and
+// whoever makes an instance at the same moment gets a small queue too: only on demand.
+func TestChurnSmallQueue(t *testing.T) {
+	if !*churnSysctl {
+		t.Skip("-churn.sysctl is not given: it lowers fs.inotify.max_queued_events, for the whole system, for moments")
+	}
+	testOverflowing(t, smallQueue(t, 20))
+}
+
+func testOverflowing(t *testing.T, instance func() (*fsnotify.Watcher, error)) {
+	t.Helper()
+	w := testChurn(t, instance)
 	if s := w.Stats(); s.Overflows == 0 || s.Rebuilds == 0 {
 		t.Errorf("no overflow was met: %+v", s)
 	}
 }
 
-// smallQueue makes instances with a small kernel queue. The setting is global: it is lowered while
-// the instance is made and no longer.
+// leakyInstance passes 200 to 700 events, drops the next 50, and says so as the kernel does: the overflow
+// comes after the events before it and before those after it.
+func leakyInstance() (*fsnotify.Watcher, error) {
+	w, err := newInstance()
+	if err != nil {
+		return nil, err
+	}
+	events, errs := w.Events, w.Errors
+	toEvents, toErrors := make(chan fsnotify.Event), make(chan error)
+	w.Events, w.Errors = toEvents, toErrors
+	overflow := make(chan struct{})
+	go func() {
+		defer close(toEvents)
+		defer close(overflow)
+		for left := 200 + rand.IntN(500); ; left-- {
+			e, ok := <-events
+			switch {
+			case !ok:
+				return
+			case left > 0:
+				toEvents <- e
+			case left == 0:
+				overflow <- struct{}{}
+			case left < -50:
+				left = 200 + rand.IntN(500)
+			}
+		}
+	}()
+	go func() {
+		defer close(toErrors)
+		for errs != nil || overflow != nil {
+			select {
+			case err, ok := <-errs:
+				if !ok {
+					errs = nil
+					continue
+				}
+				toErrors <- err
+			case _, ok := <-overflow:
+				if !ok {
+					overflow = nil
+					continue
+				}
+				toErrors <- fsnotify.ErrEventOverflow
+			}
+		}
+	}()
+	return w, nil
+}
+
+// smallQueue makes instances with a small kernel queue: the setting is lowered while one is made, and
+// then gets back the value it had before the test.
 func smallQueue(t *testing.T, size int) func() (*fsnotify.Watcher, error) {
+	t.Helper()
 	const path = "/proc/sys/fs/inotify/max_queued_events"
 	old, err := os.ReadFile(path)
 	must(t, err)

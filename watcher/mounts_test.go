@@ -49,8 +49,8 @@ func TestRootUnmounted(t *testing.T) {
 	h.expectSeen("d/f")
 }
 
-// TestRemounted unmounts and mounts again before anybody can look: the mount table is the same as before,
-// often with the same numbers, and every watch is gone.
+// TestRemounted unmounts and mounts again at once: nobody may have seen the table between, and every
+// watch is gone.
 func TestRemounted(t *testing.T) {
 	t.Parallel()
 	if !inChild(t, ownNamespaces()) {
@@ -67,6 +67,41 @@ func TestRemounted(t *testing.T) {
 	h.await("the mount's change", func() bool { return h.has(Change{Path: "m", Tree: true}) })
 	h.await("watches", func() bool { return h.w.Stats().Watches == 3 })
 	h.expectSeen("m/d/f")
+}
+
+// TestCheckMounts is TestRemounted for sure: the session sees the same table before and after.
+func TestCheckMounts(t *testing.T) {
+	t.Parallel()
+	if !inChild(t, ownNamespaces()) {
+		return
+	}
+	root := t.TempDir()
+	mkdir(t, root+"/m")
+	mount(t, root+"/m")
+	h, s := startSession(t, root)
+	must(t, unix.Unmount(root+"/m", 0))
+	mount(t, root+"/m")
+	mkdir(t, root+"/m/d")
+	h.await("silent end of the watch", func() bool { return !s.tree.inst.watched(map[string]bool{root + "/m": true})[root+"/m"] })
+	s.mountsMoved = true
+	s.checkMounts(t.Context())
+	if got := s.changes.take(); len(got) != 1 || got[0] != (Change{Path: "m", Tree: true}) || s.tree.watches() != 3 {
+		t.Errorf("want the mount watched anew, got %v, %d watches", got, s.tree.watches())
+	}
+}
+
+// startSession builds a session that the test drives itself, in place of run.
+func startSession(t *testing.T, root string) (*harness, *session) {
+	t.Helper()
+	h := newHarness(t, Config{Root: root})
+	s := newSession(h.w, h.emit)
+	t.Cleanup(s.close)
+	s.look(t.Context())
+	if !s.flush() || h.rootChanges() != 1 {
+		t.Fatalf("no first emission; logs:\n%s", h.logText())
+	}
+	h.take()
+	return h, s
 }
 
 func TestMountBelow(t *testing.T) {

@@ -2,9 +2,11 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
@@ -18,37 +20,29 @@ func TestNew(t *testing.T) {
 	must(t, os.Symlink("real", dir+"/link"))
 	must(t, os.Symlink("nowhere", dir+"/dangling"))
 	for _, test := range []struct {
-		name, root, want string
-		interval         int
+		name, root string
+		interval   time.Duration
+		want       string // the resolved root; none wants an error
 	}{
-		{name: "directory", root: "real", want: "real"},
-		{name: "trailing slash", root: "real/", want: "real"},
-		{name: "link", root: "link/", want: "real"},
-		{name: "absent", root: "absent/root", want: "absent/root"},
-		{name: "dangling link", root: "dangling", want: "dangling"},
-		{name: "file", root: "file"},
-		{name: "below a file", root: "file/x"},
-		{name: "negative interval", root: "real", interval: -1},
+		{name: "directory", root: dir + "/real", want: dir + "/real"},
+		{name: "trailing slash", root: dir + "/real/", want: dir + "/real"},
+		{name: "link", root: dir + "/link/", want: dir + "/real"},
+		{name: "absent", root: dir + "/absent/root", want: dir + "/absent/root"},
+		{name: "dangling link", root: dir + "/dangling", want: dir + "/dangling"},
+		{name: "file", root: dir + "/file"},
+		{name: "below a file", root: dir + "/file/x"},
+		{name: "none"},
+		{name: "negative interval", root: dir + "/real", interval: -1},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			w, err := New(Config{Root: dir + "/" + test.root, PollInterval: DefaultPollInterval * 0})
-			if test.interval < 0 {
-				w, err = New(Config{Root: dir + "/" + test.root, PollInterval: -1})
-			}
-			switch {
-			case test.want == "" || test.interval < 0:
-				if err == nil {
-					t.Errorf("New(%q): want an error", test.root)
-				}
-			case err != nil:
-				t.Errorf("New(%q): %v", test.root, err)
-			case w.cfg.Root != dir+"/"+test.want:
-				t.Errorf("New(%q): root is %q", test.root, w.cfg.Root)
-			}
-		})
-	}
-	if _, err := New(Config{}); err == nil {
-		t.Error("want an error without a root")
+		w, err := New(Config{Root: test.root, PollInterval: test.interval})
+		switch {
+		case test.want == "" && err == nil:
+			t.Errorf("%s: New(%q): want an error", test.name, test.root)
+		case test.want != "" && err != nil:
+			t.Errorf("%s: New(%q): %v", test.name, test.root, err)
+		case test.want != "" && w.cfg.Root != test.want:
+			t.Errorf("%s: New(%q): root is %q, want %q", test.name, test.root, w.cfg.Root, test.want)
+		}
 	}
 }
 
@@ -65,7 +59,7 @@ func TestFirstEmission(t *testing.T) {
 	if s := h.w.Stats(); s.Watches != 4 || !s.RootPresent || s.Root.Ino == 0 {
 		t.Errorf("unexpected %+v", s)
 	}
-	if err := h.w.Run(context.Background(), h.emit); err != ErrRunning {
+	if err := h.w.Run(context.Background(), h.emit); !errors.Is(err, ErrRunning) {
 		t.Errorf("second Run: %v", err)
 	}
 	h.stop()
@@ -84,7 +78,7 @@ func TestStopWhileAbsent(t *testing.T) {
 	h.stop()
 }
 
-// rootCase makes the root go and come back.
+// TestRootGone makes the root go, and the same directory come back.
 func TestRootGone(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -102,20 +96,17 @@ func TestRootGone(t *testing.T) {
 		}, {
 			name: "file in its place",
 			gone: func(root string) error {
-				return errorsOf(os.Rename(root, root+".away"), os.WriteFile(root, nil, 0o600))
+				return errors.Join(os.Rename(root, root+".away"), os.WriteFile(root, nil, 0o600))
 			},
-			back: func(root string) error { return os.Rename(root+".away", root+".gone") },
+			back: func(root string) error { return errors.Join(os.Remove(root), os.Rename(root+".away", root)) },
 		}, {
 			name: "link in its place",
 			gone: func(root string) error {
-				return errorsOf(os.Rename(root, root+".away"), os.Symlink(root+".away", root))
+				return errors.Join(os.Rename(root, root+".away"), os.Symlink(root+".away", root))
 			},
-			back: func(root string) error { return errorsOf(os.Remove(root), os.Rename(root+".away", root)) },
+			back: func(root string) error { return errors.Join(os.Remove(root), os.Rename(root+".away", root)) },
 		},
 	} {
-		if test.name == "file in its place" {
-			test.back = func(root string) error { return errorsOf(os.Remove(root), os.Rename(root+".away", root)) }
-		}
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			root := filepath.Join(t.TempDir(), "parent", "root")
@@ -134,15 +125,6 @@ func TestRootGone(t *testing.T) {
 			h.expectSeen("d/f")
 		})
 	}
-}
-
-func errorsOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // expectSeen writes a file and wants its change.
@@ -176,6 +158,24 @@ func TestRootReplaced(t *testing.T) {
 		t.Errorf("want the root's change only, got %v", got)
 	}
 	h.expectSeen("new/f")
+}
+
+// TestNoEmissionWithoutRoot holds back hints that are older than the root's absence, or younger.
+func TestNoEmissionWithoutRoot(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "parent", "root")
+	mkdir(t, root)
+	h, s := startSession(t, root)
+	must(t, os.Rename(filepath.Dir(root), filepath.Dir(root)+".away"))
+	s.changes.add(Change{Path: "f", Tree: true})
+	if s.flush() || len(h.take()) != 0 || s.stats.RootPresent {
+		t.Error("emitted without a root")
+	}
+	must(t, os.Rename(filepath.Dir(root)+".away", filepath.Dir(root)))
+	s.look(t.Context())
+	if !s.flush() || h.rootChanges() != 2 || len(h.take()) != 1 {
+		t.Error("want the root's change only")
+	}
 }
 
 // TestRootAwayAndBack is too quick for any look at the path; the kernel ends the watch all the same.

@@ -163,8 +163,11 @@ func (s *session) rebuild(ctx context.Context) {
 	start := time.Now()
 	s.rebuildAt.Stop()
 	s.seen = lostEvents{}
-	s.stats.Rebuilds++
 	s.tree.rebuild(ctx)
+	if s.tree.inst == nil {
+		return // told once, by the tree
+	}
+	s.stats.Rebuilds++
 	s.log.Info("watches rebuilt", quoted("root", s.tree.root), zap.Int("watches", s.tree.watches()), zap.Duration("took", time.Since(start)))
 }
 

@@ -59,21 +59,112 @@ func TestWatchChecks(t *testing.T) {
 	}
 }
 
+// drained waits until all events up to now are pending, unhandled.
+func (t *tree) drained(tb testing.TB, marker string) {
+	tb.Helper()
+	write(tb, t.root+"/"+marker, "")
+	for range t.inst.pending.wake {
+		t.inst.pending.mu.Lock()
+		_, ok := t.inst.pending.index[t.root+"/"+marker]
+		t.inst.pending.mu.Unlock()
+		if ok {
+			t.inst.pending.notify()
+			return
+		}
+	}
+}
+
+// TestAwayAndBack renames a directory away and back before anybody looks: name and inode are the same, and
+// the kernel has ended the watch.
+func TestAwayAndBack(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	mkdir(t, root+"/d/e")
+	tr := startTree(t, root)
+	all := func() bool { return true }
+	must(t, runCommand(root, "mv d x"))
+	must(t, runCommand(root, "mv x d"))
+	tr.drained(t, "marker1")
+	tr.handle(t.Context(), all)
+	if got := tr.marks.take(); !slices.Contains(got, Change{Path: "d", Tree: true, Content: true}) {
+		t.Errorf("want d with all below, got %+v", got)
+	}
+	write(t, root+"/d/f", "")
+	write(t, root+"/d/e/f", "")
+	tr.drained(t, "marker2")
+	tr.handle(t.Context(), all)
+	got := tr.marks.take()
+	for _, want := range []Change{{Path: "d/f", Content: true}, {Path: "d/e/f", Content: true}} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%+v is missing in %+v", want, got)
+		}
+	}
+}
+
+// TestCreateOfKnown costs no second watch: the parent's listing had found the directory already.
+func TestCreateOfKnown(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	mkdir(t, root+"/d/e")
+	tr := startTree(t, root)
+	tr.event(t.Context(), root+"/d", fsnotify.Create)
+	if got := tr.marks.take(); len(got) != 1 || got[0] != (Change{Path: "d"}) {
+		t.Errorf("want a plain hint, got %+v", got)
+	}
+}
+
+// stalledInstance is an instance whose reader waits to deliver an event: what the kernel queues from now
+// on, the library has not heard of yet.
+func stalledInstance(t *testing.T, root string) *instance {
+	t.Helper()
+	fs, err := fsnotify.NewWatcher()
+	must(t, err)
+	t.Cleanup(func() { fs.Close() })
+	i := &instance{fs: fs}
+	must(t, i.watch(root))
+	write(t, root+"/stall", "")
+	return i
+}
+
 // TestUnwatchPanic reproduces the state in which fsnotify v1.10.1 dereferences nil: a path whose
 // descriptor has become another path's.
 func TestUnwatchPanic(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	mkdir(t, root+"/n")
-	mkdir(t, root+"/d")
-	tr := startTree(t, root)
+	i := stalledInstance(t, root)
+	for _, d := range []string{root + "/n", root + "/d"} {
+		mkdir(t, d)
+		must(t, i.watch(d))
+	}
 	must(t, runCommand(root, "mv n d"))
-	_ = tr.inst.fs.Add(root + "/d") // what nobody should do without removing first
-	tr.inst.unwatch(root + "/d")
-	tr.inst.unwatch(root + "/n")
-	must(t, tr.inst.watch(root+"/d"))
-	if !slices.Contains(tr.inst.fs.WatchList(), root+"/d") {
-		t.Error("not watched")
+	must(t, i.fs.Add(root+"/d")) // what watch does not do: adding without removing
+	i.unwatch(root + "/d")
+	i.unwatch(root + "/n")
+	must(t, i.watch(root+"/d"))
+	if alive := i.watched(map[string]bool{root + "/d": true}); !alive[root+"/d"] {
+		t.Error("not watched in the end")
+	}
+}
+
+// TestWatchRemovesFirst adds a path whose old directory was replaced by one that is watched under another
+// name. The library must not be left with a path of no descriptor: its reader would panic on it.
+func TestWatchRemovesFirst(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	i := stalledInstance(t, root)
+	for _, d := range []string{root + "/n", root + "/d"} {
+		mkdir(t, d)
+		must(t, i.watch(d))
+	}
+	must(t, runCommand(root, "mv n d"))
+	must(t, i.watch(root+"/d"))
+	if list := i.fs.WatchList(); slices.Contains(list, root+"/d") {
+		t.Errorf("the library has a path without descriptor: %q", list)
+	}
+	i.unwatch(root + "/n")
+	must(t, i.watch(root+"/d"))
+	if list := i.fs.WatchList(); !slices.Contains(list, root+"/d") {
+		t.Errorf("not watched in the end: %q", list)
 	}
 }
 

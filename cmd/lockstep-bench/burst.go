@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -45,7 +44,7 @@ func (b *bench) burst() error {
 		b.add(pairsRow("burst", of, "from the start of tar", "s", &fromStart).ratioAtMost(burstRatio))
 		b.add(pairsRow("burst", of, "from the end of tar", "s", &fromEnd))
 	}
-	return os.RemoveAll(work.finished)
+	return nil
 }
 
 func (b *bench) burstWork() (burstWork, error) {
@@ -67,11 +66,11 @@ func (b *bench) burstWork() (burstWork, error) {
 
 // burstWatched gives the time until in step from the start and from the end of the unpacking.
 func (b *bench) burstWatched(work burstWork, kind string) (fromStart, fromEnd time.Duration, err error) {
-	src := filepath.Join(b.dir, "burst-src")
 	to, err := b.place(kind)
 	if err != nil {
 		return 0, 0, err
 	}
+	src := filepath.Join(b.dir, "src-"+filepath.Base(to.dir))
 	// Something to begin with: an empty source is not trusted with deletions.
 	if _, err := syncertest.MakeTree(src, syncertest.TreeSpec{Files: 10, MaxSize: 1 << 10}); err != nil {
 		return 0, 0, err
@@ -118,8 +117,5 @@ func (b *bench) burstRsync(work burstWork, kind string) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := b.equal(work.finished, to.dir); err != nil {
-		return 0, err
-	}
-	return took, os.RemoveAll(to.dir)
+	return took, b.equal(work.finished, to.dir)
 }

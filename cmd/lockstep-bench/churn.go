@@ -9,8 +9,8 @@ import (
 
 // churn changes a tree everywhere and keeps its size: names go and come back. It returns the number
 // of changes when ctx ends.
-func churn(ctx context.Context, t tree, rate int) (int, error) {
-	rng := rand.New(rand.NewPCG(5, 5))
+func churn(ctx context.Context, t tree, seed uint64, rate int) (int, error) {
+	rng := rand.New(rand.NewPCG(5, seed))
 	return pace(ctx, rate, func(int) error {
 		name := t.file(rng.IntN(t.spec.Files))
 		path := filepath.Join(t.dir, name)

@@ -27,7 +27,7 @@ const filesPerDir = 20
 func fullSizes() sizes {
 	return sizes{
 		LatencyTrees: []int{1_000, 100_000}, Samples: 60, Pause: 100 * time.Millisecond,
-		BurstFiles: 10_000, BurstDirs: 500, BurstRuns: 5,
+		BurstFiles: 10_000, BurstDirs: 500, BurstRuns: 3,
 		DeltaSize: 1 << 30, DeltaPairs: 5,
 		FirstFiles: 100_000, FirstPairs: 2, NothingPairs: 3,
 		MemoryFiles: 100_000, ChurnTime: time.Minute,
@@ -38,10 +38,10 @@ func fullSizes() sizes {
 func shortSizes() sizes {
 	return sizes{
 		Short:        true,
-		LatencyTrees: []int{1_000, 5_000}, Samples: 30, Pause: 40 * time.Millisecond,
+		LatencyTrees: []int{1_000, 5_000}, Samples: 30, Pause: 20 * time.Millisecond,
 		BurstFiles: 2_000, BurstDirs: 100, BurstRuns: 3,
 		DeltaSize: 64 << 20, DeltaPairs: 2,
-		FirstFiles: 20_000, FirstPairs: 1, NothingPairs: 2,
+		FirstFiles: 5_000, FirstPairs: 2, NothingPairs: 2,
 		MemoryFiles: 20_000, ChurnTime: 10 * time.Second,
 		needDisk: 1 << 30,
 	}

@@ -38,6 +38,20 @@ func (b *bench) place(kind string) (place, error) {
 	return p, os.Mkdir(p.dir, 0o755)
 }
 
+// replicaKey is what the replicas that can be used again go by.
+type replicaKey struct{ src, kind string }
+
+// replica is a place that mostly has the tree already, for what does not measure a first push.
+func (b *bench) replica(t tree, kind string) (place, error) {
+	key := replicaKey{t.dir, kind}
+	if p, ok := b.replicas[key]; ok {
+		return p, nil
+	}
+	p, err := b.place(kind)
+	b.replicas[key] = p
+	return p, err
+}
+
 // tree is a source. Measurements may change its files, but keep their names and their number.
 type tree struct {
 	dir  string
@@ -50,8 +64,12 @@ func (b *bench) tree(files int) (tree, error) {
 		return t, nil
 	}
 	t := tree{
-		dir:  filepath.Join(b.dir, fmt.Sprintf("tree-%d", files)),
-		spec: syncertest.TreeSpec{Files: files, Dirs: files / filesPerDir, MinSize: 256, MaxSize: 2048, Seed: uint64(files)},
+		dir: filepath.Join(b.dir, fmt.Sprintf("tree-%d", files)),
+		spec: syncertest.TreeSpec{
+			Files: files, Dirs: files / filesPerDir, MinSize: 256, MaxSize: 2048, Seed: uint64(files),
+			// Long ago: rsync holds a directory's time of the same second for the right one.
+			ModTime: time.Unix(1_700_000_000, 123_456_789),
+		},
 	}
 	if _, err := syncertest.MakeTree(t.dir, t.spec); err != nil {
 		return tree{}, err

@@ -43,63 +43,127 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-func chaos(t *testing.T, seed uint64, during time.Duration) {
-	dir := t.TempDir()
-	src, outside, mirror, module := filepath.Join(dir, "src"), filepath.Join(dir, "outside"), filepath.Join(dir, "mirror"), filepath.Join(dir, "module")
-	for _, d := range []string{src, outside, mirror, module} {
-		if err := os.Mkdir(d, 0o755); err != nil {
+// TestRewritesThatAQuickCheckMisses makes the two kinds of change that size and mtime do
+// not tell: a rewrite with the same size within the same second, and one whose mtime was
+// set back. Both arrive, also when the events of them were dropped.
+func TestRewritesThatAQuickCheckMisses(t *testing.T) {
+	for _, queue := range []int{0, 100} {
+		t.Run(fmt.Sprintf("queue=%d", queue), func(t *testing.T) {
+			if queue > 0 {
+				shortQueue(t, queue)
+			}
+			rewrites(t, queue > 0)
+		})
+	}
+}
+
+func rewrites(t *testing.T, storm bool) {
+	p := startPair(t)
+	const files = 8
+	name := func(i int) string { return filepath.Join(p.src, fmt.Sprintf("file%d", i)) }
+	for i := range files {
+		put(t, name(i), "old content")
+	}
+	p.wait(t, 20*time.Second)
+	if storm { // more events than the queue holds, so that the rewrites' own are dropped
+		if err := os.Mkdir(filepath.Join(p.src, "storm"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3000 {
+			put(t, filepath.Join(p.src, "storm", strconv.Itoa(i)), "")
+		}
+	}
+	for i := range files {
+		st, err := os.Stat(name(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, name(i), "new content")
+		mtime := st.ModTime()
+		if i%2 == 0 && mtime.Nanosecond() < 999_000_000 { // another time in the same second
+			mtime = mtime.Add(time.Microsecond)
+		}
+		if err := os.Chtimes(name(i), time.Time{}, mtime); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// Something to begin with: an empty source is not trusted with deletions.
-	if err := os.WriteFile(filepath.Join(src, "first"), []byte("first"), 0o644); err != nil {
+	p.wait(t, 20*time.Second)
+}
+
+func put(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	root := os.Geteuid() == 0
-	d := syncertest.StartDaemon(t, syncertest.DaemonConfig{Chroot: root, Modules: []syncertest.Module{{Name: "m", Path: module}}})
-	toMirror := startWatch(t, src, mirror+"/")
-	toModule := startWatch(t, src, d.URL("m"))
+}
 
+func chaos(t *testing.T, seed uint64, during time.Duration) {
+	p := startPair(t)
 	ctx, cancel := context.WithTimeout(t.Context(), during)
 	defer cancel()
-	churn := syncertest.Churn{Root: src, Outside: outside, Seed: seed, PlainLinks: !root}
+	churn := syncertest.Churn{Root: p.src, Outside: p.outside, Seed: seed, PlainLinks: !p.root}
 	ops, err := churn.Run(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("seed %d: %d changes", seed, ops)
-	for _, w := range []*watching{toMirror, toModule} {
-		within, cancel := context.WithTimeout(t.Context(), time.Minute)
-		start := time.Now()
-		if err := syncertest.WaitEqual(within, src, w.replica(mirror, module), syncertest.CompareOptions{IgnoreOwners: !root}); err != nil {
-			t.Errorf("seed %d, %s: %v\nlast of its log:\n%s", seed, w.target, err, w.tail(60))
+	p.wait(t, time.Minute)
+}
+
+// twin is a source that is kept in step with a local mirror and with a daemon's module.
+type twin struct {
+	src, outside string
+	root         bool
+	watches      []*watching
+}
+
+func startPair(t *testing.T) *twin {
+	t.Helper()
+	dir := t.TempDir()
+	p := &twin{src: filepath.Join(dir, "src"), outside: filepath.Join(dir, "outside"), root: os.Geteuid() == 0}
+	mirror, module := filepath.Join(dir, "mirror"), filepath.Join(dir, "module")
+	for _, d := range []string{p.src, p.outside, mirror, module} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
 		}
-		cancel()
-		t.Logf("%s equal after %v", w.target, time.Since(start).Round(time.Millisecond))
-		w.stop(t)
+	}
+	// Something to begin with: an empty source is not trusted with deletions.
+	put(t, filepath.Join(p.src, "first"), "first")
+	d := syncertest.StartDaemon(t, syncertest.DaemonConfig{Chroot: p.root, Modules: []syncertest.Module{{Name: "m", Path: module}}})
+	p.watches = []*watching{startWatch(t, p.src, mirror+"/", mirror), startWatch(t, p.src, d.URL("m"), module)}
+	t.Cleanup(func() {
+		for _, w := range p.watches {
+			w.stop(t)
+		}
+	})
+	return p
+}
+
+// wait lets both replicas become equal.
+func (p *twin) wait(t *testing.T, within time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	for _, w := range p.watches {
+		if err := syncertest.WaitEqual(ctx, p.src, w.replica, syncertest.CompareOptions{IgnoreOwners: !p.root}); err != nil {
+			t.Errorf("%s: %v\nlast of its log:\n%s", w.target, err, w.tail(60))
+		}
 	}
 }
 
 // watching is a Watch that runs in a test.
 type watching struct {
-	target string
-	cancel context.CancelFunc
-	done   chan error
-	mu     sync.Mutex // guards log: it is written by several goroutines
-	log    bytes.Buffer
+	target, replica string
+	cancel          context.CancelFunc
+	done            chan error
+	mu              sync.Mutex // guards log: it is written by several goroutines
+	log             bytes.Buffer
 }
 
 func (w *watching) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.log.Write(p)
-}
-
-func (w *watching) replica(mirror, module string) string {
-	if strings.HasPrefix(w.target, "rsync://") {
-		return module
-	}
-	return mirror
 }
 
 func (w *watching) tail(lines int) string {
@@ -117,14 +181,14 @@ func (w *watching) stop(t *testing.T) {
 	}
 }
 
-func startWatch(t *testing.T, src, target string) *watching {
+func startWatch(t *testing.T, src, target, replica string) *watching {
 	t.Helper()
 	s := Defaults()
 	s.Source, s.Target, s.Watch, s.Delete, s.NoTune, s.LogLevel = src+"/", target, true, true, true, "debug"
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w := &watching{target: target, done: make(chan error, 1)}
+	w := &watching{target: target, replica: replica, done: make(chan error, 1)}
 	log, err := s.NewLogger(w)
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +196,6 @@ func startWatch(t *testing.T, src, target string) *watching {
 	stop, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	go func() { w.done <- Watch(context.Background(), s, stop, log, nil) }()
-	t.Cleanup(cancel)
 	return w
 }
 

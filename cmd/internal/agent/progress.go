@@ -101,11 +101,13 @@ func (b *bar) end(rep *syncer.Report, err error) {
 		b.update(syncer.Progress{Files: st.Files, Bytes: st.TotalSize, AllBytes: st.TotalSize})
 	}
 	switch {
-	case b.pool == nil:
+	case b.pool == nil && b.latest.Files+b.latest.FilesLeft > 0:
 		b.plain()
 		return
+	case b.pool == nil:
+		return
 	case err != nil:
-		b.bar.Abort(false)
+		b.bar.Abort(b.latest.AllBytes == 0) // what never began leaves no bar
 	default:
 		b.bar.SetTotal(b.latest.Bytes, true)
 	}

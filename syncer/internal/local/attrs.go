@@ -59,7 +59,7 @@ func (t *Target) flags(e *flist.Entry, have *unix.Stat_t, want tree.Attrs, done 
 		done |= report.ReportSize
 	}
 	switch {
-	case want.Times && !sameTime(e, have):
+	case want.Times && !t.grains.same(e, have):
 		done |= report.ReportTime
 	case !want.Times && done&(report.Transfer|report.LocalChange) != 0:
 		done |= report.ReportTime | report.TimesOff
@@ -74,10 +74,6 @@ func (t *Target) flags(e *flist.Entry, have *unix.Stat_t, want tree.Attrs, done 
 		done |= report.ReportGroup
 	}
 	return done
-}
-
-func sameTime(e *flist.Entry, have *unix.Stat_t) bool {
-	return e.Sec == have.Mtim.Sec && int64(e.Nsec) == have.Mtim.Nsec
 }
 
 // isChange says whether flags are worth a line (rsync.h, SIGNIFICANT_ITEM_FLAGS).

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,13 +57,13 @@ func BenchmarkFull(b *testing.B) {
 func makeBenchTree(root string) error {
 	data := make([]byte, 8<<10)
 	for d := range 500 {
-		dir := filepath.Join(root, "d"+string(rune('a'+d%20)), "sub"+time.Duration(d).String())
+		dir := filepath.Join(root, fmt.Sprint("d", d%20), fmt.Sprint("sub", d))
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 		for f := range 20 {
 			size := 1024 + (d*20+f)*7%7168
-			if err := os.WriteFile(filepath.Join(dir, "file"+time.Duration(f).String()), data[:size], 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprint("file", f)), data[:size], 0o644); err != nil {
 				return err
 			}
 		}

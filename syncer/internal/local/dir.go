@@ -121,7 +121,7 @@ func (r *run) mkdir(parent *twin, at *tree.Dir, w *twin) (*unix.Stat_t, error) {
 func (r *run) prepare(at *tree.Dir, base string, have *unix.Stat_t, w *twin) error {
 	now := w.want
 	now.Times = false
-	w.restore = w.want.Times && !sameTime(&w.entry, have)
+	w.restore = w.want.Times && !r.t.grains.same(&w.entry, have)
 	if bound := !r.t.id.super; bound && w.want.Mode&unix.S_IRWXU != unix.S_IRWXU {
 		if now.Mode = have.Mode & tree.PermBits; now.Mode != w.want.Mode {
 			now.Mode = w.want.Mode | unix.S_IRWXU

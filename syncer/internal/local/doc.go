@@ -12,8 +12,9 @@
 //  2. For each directory: its twin is made or opened, extraneous names are deleted,
 //     what is no directory is brought over, then its subdirectories. Last, its own
 //     time and mode are restored.
-//  3. The quick check: size and mtime, in nanoseconds, agree. Where a change may hide
-//     behind that (a content hint, a ctime not before since, Checksum), bytes decide.
+//  3. The quick check: size and mtime agree, to the nanosecond or as finely as the target
+//     keeps times. Where a change may hide behind that (a content hint, a ctime not
+//     before since, Checksum), bytes decide.
 //  4. Files that differ go to a few workers, each the whole way from open to rename.
 //     One collector takes all that was done in the order of the walk: it alone keeps
 //     the statistics, calls the sink, and restores directories.

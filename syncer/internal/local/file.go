@@ -22,7 +22,7 @@ func (r *run) regular(ctx context.Context, w *twin, e flist.Entry, base string, 
 	delete(r.content, e.Name)
 
 	sameSize := have != nil && have.Size == e.Size
-	quick := sameSize && sameTime(&e, have)
+	quick := sameSize && r.t.grains.same(&e, have)
 	if quick && !suspect && !r.opts.Checksum {
 		r.keep(w, &e, base, have)
 		r.finished.Add(1)
@@ -177,6 +177,11 @@ func (f *file) copy(ctx context.Context, src *os.File, srcDev uint64) {
 	if err != nil {
 		f.fail(ctx, err)
 		return
+	}
+	if grains := &r.t.grains; !grains.knows(f.w.dir.Dev()) {
+		if st, err := f.w.dir.Lstat(f.base); err == nil {
+			grains.learn(want, &st)
+		}
 	}
 	r.copied.Add(f.copied)
 	r.health.success()

@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
@@ -202,4 +204,12 @@ func mount(t testing.TB, what, where, kind string, flags uintptr, data string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Unmount(where, unix.MNT_DETACH) })
+}
+
+// requireSameLines compares without regard to order.
+func requireSameLines(t testing.TB, want, got []string) {
+	t.Helper()
+	if diff := cmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(got))); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
 }

@@ -12,9 +12,6 @@ import (
 // partial brings over what plan names, in the order of the file list: a directory before
 // what is in it, so that one stack of twins holds those that are still to be left.
 func (r *run) partial(ctx context.Context, plan source.Plan) {
-	for _, p := range plan.Problems {
-		r.problem(p.Path, p.Err)
-	}
 	var open branch
 	for _, e := range ordered(plan) {
 		if ctx.Err() != nil {

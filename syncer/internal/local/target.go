@@ -59,6 +59,7 @@ type Target struct {
 	rename string    // the name of a single-file source on the target; "": its own
 	id     identity
 	copier tree.Copier
+	grains grains
 }
 
 // Open opens the directory root; its last component is made where it is missing. The
@@ -139,7 +140,8 @@ func (t *Target) Full(ctx context.Context, src *source.Tree, since time.Time) (R
 	})
 }
 
-// Partial brings over exactly what plan names. since is as for Full.
+// Partial brings over exactly what plan names; the plan's own Problems stay with the
+// caller. since is as for Full.
 func (t *Target) Partial(ctx context.Context, src *source.Tree, plan source.Plan, since time.Time) (Result, error) {
 	r := t.newRun(src, since)
 	for i := range plan.Entries {

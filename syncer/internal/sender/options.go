@@ -89,6 +89,6 @@ func (o *Options) arguments(j *Job, modernPeer bool) []string {
 	add(o.NumericIDs, "--numeric-ids")
 	add(o.Timeout > 0, "--timeout="+strconv.Itoa(int(max(1, o.Timeout/time.Second))))
 	// Compare times to the nanosecond. Peers before 3.1.3 take the value for nonsense.
-	add(o.Times && modernPeer, "--modify-window=-1")
+	add(modernPeer, "--modify-window=-1")
 	return append(args, ".")
 }

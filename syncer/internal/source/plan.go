@@ -82,14 +82,14 @@ func (p *planner) inTransfer(name string) bool {
 // name, or at the first name on the way that is gone or no directory; nil when the
 // path takes no part.
 func (p *planner) descend(name string) (l *look, whole bool) {
+	var above []*look
 	if p.tree.opts.Prefix == "" {
 		l = p.look(".")
 		if name == "." {
 			return l, true
 		}
-		l.above = true
+		above = append(above, l)
 	}
-	var above []*look
 	for end := 0; end < len(name); {
 		next := strings.IndexByte(name[end+1:], '/')
 		if next < 0 {

@@ -42,12 +42,12 @@ func makeTree(t testing.TB, names ...string) string {
 func add(t testing.TB, root string, names ...string) {
 	t.Helper()
 	for _, name := range names {
+		name, target, isLink := strings.Cut(name, " -> ")
 		path := filepath.Join(root, name)
 		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		link, target, isLink := strings.Cut(name, " -> ")
 		switch {
 		case isLink:
-			must(t, os.Symlink(target, filepath.Join(root, link)))
+			must(t, os.Symlink(target, path))
 		case strings.HasSuffix(name, "/"):
 			must(t, os.MkdirAll(path, 0o755))
 		case strings.HasSuffix(name, "|"):
@@ -245,13 +245,13 @@ func TestOpenFile(t *testing.T) {
 	if data, err := io.ReadAll(f); err != nil || string(data) != "content of f" {
 		t.Errorf("%q, %v", data, err)
 	}
-	before, err := Fstat(f, "f")
+	before, err := tree.Fstat(f, "f")
 	must(t, err)
 	if now, err := tree.Lstat("f"); err != nil || !before.SameVersion(&now) {
 		t.Errorf("%+v is not %+v", before, now)
 	}
 	must(t, os.Chmod(filepath.Join(root, "f"), 0o600))
-	if after, err := Fstat(f, "f"); err != nil || before.SameVersion(&after) {
+	if after, err := tree.Fstat(f, "f"); err != nil || before.SameVersion(&after) {
 		t.Errorf("a change was not seen: %+v, %v", after, err)
 	}
 	for _, name := range []string{"fifo", "l", "d", "none", "f/x"} {
@@ -346,6 +346,22 @@ func TestUnreadable(t *testing.T) {
 	}
 	if _, err := tree.Has("closed/f"); err == nil {
 		t.Error("what cannot be looked at counts as known")
+	}
+}
+
+// TestUnmounted: where a mount point went away, with what was mounted or as an empty
+// directory, the listing is not complete.
+func TestUnmounted(t *testing.T) {
+	root := makeTree(t, "d/left/", "d/f")
+	opts := everything
+	opts.Unmounted = map[string]bool{"d/left": true, "d/went": true}
+	log, problems := walk(t, open(t, root, opts), ".")
+	if diff := cmp.Diff([]string{".: d/", "d: d/f d/left/!", "d/left: !"}, log); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(problems) != 2 || problems[0].Path != "d/went" || problems[1].Path != "d/left" ||
+		!errors.Is(problems[0].Err, ErrUnmounted) || !errors.Is(problems[1].Err, ErrUnmounted) {
+		t.Errorf("problems: %v", problems)
 	}
 }
 

@@ -42,6 +42,7 @@ type Mux struct {
 	timeout   atomic.Int64 // nanoseconds; 0 for none
 	lastMove  atomic.Int64 // UnixNano of the last byte that came in, or went out and was no keep-alive
 	lastOut   atomic.Int64 // UnixNano of the last byte that went out
+	writing   atomic.Bool  // a write is under way: how much of it went out will be seen when it returns
 	sent      atomic.Int64
 	received  atomic.Int64
 	onMessage func(Message) error
@@ -152,6 +153,9 @@ func (p patient) Read(b []byte) (int, error) {
 			p.m.lastMove.Store(time.Now().UnixNano())
 			p.m.received.Add(int64(n))
 			return n, nil
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && p.m.writing.Load() && p.m.failure() == nil {
+			continue // whether something moves is the writer's to say
 		}
 		if err = p.m.judge(err); err != nil {
 			return 0, err
@@ -402,7 +406,9 @@ func (m *Mux) send(b []byte, keepAlive bool) error {
 			m.werr = &writeError{errors.Join(err, os.ErrClosed)}
 			break
 		}
+		m.writing.Store(true)
 		n, err := m.conn.Write(b)
+		m.writing.Store(false)
 		if n > 0 {
 			now := time.Now().UnixNano()
 			m.lastOut.Store(now)
@@ -443,8 +449,7 @@ func (m *Mux) keepAlive(ctx context.Context) {
 			t.Reset(time.Second) // a daemon may still bring a timeout of its own
 			continue
 		}
-		if m.silent() >= half {
-			m.wmu.Lock()
+		if m.silent() >= half && m.wmu.TryLock() { // whoever holds it is writing
 			if m.keepOK && m.flush() == nil {
 				m.send(header(nil, TagData, 0), true)
 			}

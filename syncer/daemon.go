@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
@@ -257,24 +261,64 @@ func reportOf(res sender.Result) Report {
 	}
 }
 
-// push dials and does one run.
+// makePath makes the target's directory, if need be, where its name holds wildcards: as the
+// path argument such a name serves only once it is there. In a file list it is a name.
+func (d *daemon) makePath(ctx context.Context, src *source.Tree) error {
+	var entries []flist.Entry
+	name := strings.Trim(path.Clean("/"+d.module.Path), "/")
+	for dir := name; dir != ""; dir = parent(dir) {
+		e := flist.Entry{Name: dir, Mode: unix.S_IFDIR | 0o777, Flags: flist.Partial}
+		if dir != name {
+			e.Flags |= flist.Top // implied: it is there, or it is an error
+		}
+		entries = append(entries, e)
+	}
+	o := sender.Options{Recurse: true, DryRun: d.cfg.DryRun, MaxDelete: -1, Timeout: d.cfg.Timeout, Protocol: d.cfg.Protocol}
+	said := ""
+	o.Sink.Message = func(text string, isError bool) {
+		if isError {
+			said = text
+		}
+	}
+	module := d.module
+	module.Path = ""
+	res, err := d.connect(ctx, src, o, &module, &sender.Job{List: sender.NewList(entries)})
+	if err == nil && res.Partial {
+		err = report.Fail(CodeFile, fmt.Errorf("make the target's directory: %s", said), "of the target only the last directory is made")
+	}
+	return err
+}
+
+// push does one run.
 func (d *daemon) push(ctx context.Context, src *source.Tree, j *sender.Job) (sender.Result, error) {
+	if d.module.Wild() {
+		if j.List.Len() == 1 && !j.List.At(0).IsDir() && !strings.HasSuffix(d.module.Path, "/") {
+			return sender.Result{}, report.Fail(CodeUsage, fmt.Errorf("a file's new name on a daemon cannot hold *, ? or [: %q", d.module.Path),
+				"end it with a slash if it is a directory")
+		}
+		if err := d.makePath(ctx, src); err != nil {
+			return sender.Result{}, err
+		}
+	}
+	var batch sending
+	if d.cfg.Keep {
+		j.Sent = batch.add
+	}
+	res, err := d.connect(ctx, src, d.options(), &d.module, j)
+	if err == nil && !res.Partial {
+		d.sent.add(&batch)
+	}
+	return res, err
+}
+
+// connect dials and runs a job.
+func (d *daemon) connect(ctx context.Context, src *source.Tree, o sender.Options, m *sender.Module, j *sender.Job) (sender.Result, error) {
 	conn, err := d.dial(ctx)
 	if err != nil {
 		return sender.Result{}, err
 	}
 	defer conn.Close()
-	var batch []version
-	j.Sent = func(e *flist.Entry, at time.Time) {
-		if d.cfg.Keep && len(batch) < recentMax {
-			batch = append(batch, version{*e, at})
-		}
-	}
-	res, err := sender.Push(ctx, conn, d.options(), &d.module, j, src)
-	if err == nil && !res.Partial {
-		d.sent.add(batch)
-	}
-	return res, err
+	return sender.Push(ctx, conn, o, m, j, src)
 }
 
 func (d *daemon) options() sender.Options {

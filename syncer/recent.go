@@ -1,25 +1,37 @@
 package syncer
 
 import (
+	"maps"
 	"time"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 )
 
 const (
-	// recentMax bounds what is remembered of files that were sent.
-	recentMax = 1 << 15
+	// recentMax bounds what is remembered of files that were sent: less than a MiB.
+	recentMax = 1 << 13
 	// ctimeGrain is the coarsest step of a file system's ctime, a tick of a kernel with
 	// HZ=100, doubled: a file that was written within it before it was read may have been
 	// written again without its ctime telling.
 	ctimeGrain = 20 * time.Millisecond
+	// fresh is how long after its last change a sent file is worth remembering: a hint that
+	// is still on its way comes from a change not older than this.
+	fresh = time.Minute
 )
 
 // version is a file as it was when it was read, and when that was.
 type version struct {
-	entry flist.Entry
-	at    time.Time
+	ino, ctime, size, sec, at int64
+	nsec, mode, uid, gid      uint32
 }
+
+func versionOf(e *flist.Entry, at time.Time) version {
+	return version{ino: int64(e.Ino), ctime: e.Ctime, size: e.Size, sec: e.Sec, at: at.UnixNano(),
+		nsec: e.Nsec, mode: e.Mode, uid: e.UID, gid: e.GID}
+}
+
+// age is how long before it was read the file was changed.
+func (v *version) age() time.Duration { return time.Duration(v.at - v.ctime) }
 
 // recent remembers which versions of files the target has. A change that was seen while
 // its file was on the way is mostly that very version: then there is nothing to do.
@@ -28,22 +40,31 @@ type recent struct {
 	versions map[string]version
 }
 
-// add takes in what a push brought over.
-func (r *recent) add(batch []version) {
-	if r.versions == nil || len(r.versions)+len(batch) > recentMax {
-		r.versions = make(map[string]version, len(batch)) // forgetting costs time, never data
+// sending gathers what a push reads, until it is known to have arrived.
+type sending struct{ versions map[string]version }
+
+func (s *sending) add(e *flist.Entry, at time.Time) {
+	v := versionOf(e, at)
+	if v.age() > fresh || len(s.versions) >= recentMax {
+		return
 	}
-	for _, v := range batch {
-		r.versions[v.entry.Name] = v
+	if s.versions == nil {
+		s.versions = map[string]version{}
 	}
+	s.versions[e.Name] = v
+}
+
+// add takes in what a push brought over. Forgetting costs time, never data.
+func (r *recent) add(s *sending) {
+	if r.versions == nil || len(r.versions)+len(s.versions) > recentMax {
+		r.versions = s.versions
+		return
+	}
+	maps.Copy(r.versions, s.versions)
 }
 
 // is says whether the target surely has e as it is now.
 func (r *recent) is(e *flist.Entry) bool {
 	v, ok := r.versions[e.Name]
-	if !ok || !e.IsRegular() {
-		return false
-	}
-	settled := v.at.Sub(time.Unix(0, v.entry.Ctime)) > ctimeGrain
-	return settled && v.entry.SameVersion(e) && v.entry.UID == e.UID && v.entry.GID == e.GID
+	return ok && e.IsRegular() && v.age() > ctimeGrain && v == versionOf(e, time.Unix(0, v.at))
 }

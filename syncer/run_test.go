@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -211,7 +212,12 @@ func TestRecent(t *testing.T) {
 		t.Error("the empty memory knows a file")
 	}
 	fresh := with(func(e *flist.Entry) { e.Name, e.Ctime = "fresh", at.UnixNano() })
-	r.add([]version{{e, at}, {fresh, at.Add(ctimeGrain / 2)}})
+	old := with(func(e *flist.Entry) { e.Name, e.Ctime = "old", at.Add(-time.Hour).UnixNano() })
+	var s sending
+	s.add(&e, at)
+	s.add(&fresh, at.Add(ctimeGrain/2))
+	s.add(&old, at)
+	r.add(&s)
 	for _, tt := range []struct {
 		name string
 		e    flist.Entry
@@ -219,6 +225,7 @@ func TestRecent(t *testing.T) {
 	}{
 		{"as it was sent", e, true},
 		{"written right before it was read", fresh, false},
+		{"long unchanged, which no hint can be about", old, false},
 		{"another ctime", with(func(e *flist.Entry) { e.Ctime++ }), false},
 		{"another inode", with(func(e *flist.Entry) { e.Ino++ }), false},
 		{"another size", with(func(e *flist.Entry) { e.Size++ }), false},
@@ -230,8 +237,11 @@ func TestRecent(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
-	for range 3 {
-		r.add(make([]version, recentMax/2+1))
+	for i := range 3 * recentMax {
+		var s sending
+		e.Name = strconv.Itoa(i)
+		s.add(&e, at)
+		r.add(&s)
 	}
 	if len(r.versions) > recentMax {
 		t.Errorf("%d versions are remembered, at most %d are allowed", len(r.versions), recentMax)

@@ -26,9 +26,8 @@
 //
 // Left to the caller: settling (changes come as they happen), filtering what it sends (Excluded
 // saves watches, it is no guard), a full rescan now and then, and deciding by the root's identity
-// what may be deleted. A change may name what is now below a symbolic link: look without following any.
-// A directory's times change silently with its entries: inotify reports the
-// entry alone.
+// what may be deleted. A change may name what is now below a symbolic link: look without following
+// any. A directory's times change silently with its entries: inotify reports the entry alone.
 //
 // Facts are from inotify(7), proc_pid_mountinfo(5) and fsnotify v1.10.1, backend_inotify.go;
 // each is told where the code relies on it.

@@ -76,7 +76,7 @@ const rsyncOptions = `
 	--keep-dirlinks -K --link-dest --list-only --log-file --log-file-format --max-alloc --max-size --min-size
 	--mkpath --modify-window -@ --munge-links --no-motd --no-checksum --no-c --no-contimeout --no-i
 	--no-itemize-changes --no-one-file-system --no-progress --no-timeout --no-v --no-verbose --no-x
-	--old-args --old-d --old-dirs --omit-dir-times -O --omit-link-times -J --one-file-system --only-write-batch
+	--old-args --old-d --old-dirs --omit-dir-times -O --omit-link-times -J --only-write-batch
 	--open-noatime --out-format --outbuf --partial -P --partial-dir --preallocate --protect-args --protocol
 	--prune-empty-dirs -m --read-batch --relative -R --remote-option -M --remove-source-files --rsh -e
 	--rsync-path --safe-links --secluded-args -s --size-only --skip-compress --sockopts --sparse -S --stderr

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -9,6 +10,9 @@ import (
 
 	"github.com/lockstep-sync/lockstep/syncer"
 )
+
+// manyFiles is how long a push's list is for its memory to be given back at once.
+const manyFiles = 10_000
 
 // repeatEvery is how often an error that goes on is logged again.
 const repeatEvery = time.Minute
@@ -47,6 +51,10 @@ func (j *journal) observe(o syncer.Outcome) {
 	}
 	j.suspect = j.push.Suspect()
 	j.pushed(&o)
+	if st := &o.Report.Stats; st.Files+st.Dirs > manyFiles {
+		// The list of a full push is garbage now, and the next one may be days away.
+		debug.FreeOSMemory()
+	}
 	for _, p := range o.Report.Problems {
 		j.problem(p)
 	}

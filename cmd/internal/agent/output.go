@@ -40,10 +40,15 @@ func PrintItem(s *Settings, out io.Writer) func(syncer.Item) {
 }
 
 // itemLine is the line of one item: itemized with -i; else, with -v, the name of what was
-// created, sent or deleted.
+// created, sent or deleted. As in rsync new attributes alone are told of directories, not
+// of files (rsync 3.5.0 log.c, maybe_log_item).
 func itemLine(s *Settings, it syncer.Item) string {
-	if s.Itemize {
-		return it.String()
+	line := it.String()
+	switch {
+	case s.Itemize:
+		return line
+	case line[0] == '.' && line[1] != 'd':
+		return ""
 	}
 	return it.NameLine()
 }

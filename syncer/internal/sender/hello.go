@@ -221,19 +221,25 @@ func readLine(r *bufio.Reader) (string, error) {
 	return "", fmt.Errorf("%w: a line of the daemon is longer than %d bytes", wire.ErrProtocol, maxLine)
 }
 
-// moduleArgument is the path argument: the module's name, then the path, with the
-// characters escaped that the daemon would take for wildcards.
+// wildcards are the characters that make a daemon expand a component of a path.
+const wildcards = "*?["
+
+// Wild says whether the daemon takes the path for a pattern. Escaped it stands for itself,
+// but only if it exists: a pattern that matches nothing is taken as it was written,
+// backslashes included (rsync 3.5.0 util1.c, glob_expand).
+func (m *Module) Wild() bool { return strings.ContainsAny(m.Path, wildcards) }
+
+// moduleArgument is the path argument: the module's name, then the path. In components
+// with wildcards these are escaped, and backslashes; in others a backslash is a backslash
+// (rsync 3.5.0 util1.c, glob_match).
 func moduleArgument(m *Module) string {
-	var b strings.Builder
-	b.WriteString(m.Name)
-	b.WriteByte('/')
-	for i := range len(m.Path) {
-		if strings.IndexByte(`*?[\`, m.Path[i]) >= 0 {
-			b.WriteByte('\\')
+	components := strings.Split(m.Path, "/")
+	for i, c := range components {
+		if strings.ContainsAny(c, wildcards) {
+			components[i] = strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`).Replace(c)
 		}
-		b.WriteByte(m.Path[i])
 	}
-	return b.String()
+	return m.Name + "/" + strings.Join(components, "/")
 }
 
 // sendArguments writes the vectors. A path that holds " module/" would be split there by

@@ -30,7 +30,7 @@ const (
 	outSize = 64 << 10
 	// inLimit bounds what the peer may have sent and we did not read yet. A generator
 	// runs far ahead of the sender; beyond this it waits, as it would with rsync.
-	inLimit = 8 << 20
+	inLimit = 1 << 20
 	// exitGrace bounds waiting for the peer's last words after a write failed.
 	exitGrace = 2 * time.Second
 )

@@ -67,7 +67,7 @@ func (d *daemon) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 	l := lister{src: src, prune: j.prune, since: j.since}
 	for _, e := range plan.Entries {
 		if !d.sent.is(&e) {
-			l.entries = append(l.entries, e)
+			l.entries.Add(e)
 		}
 	}
 	for _, e := range plan.Trees {
@@ -79,13 +79,15 @@ func (d *daemon) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 		if d.old {
 			l.siblings(parent(name))
 		} else {
-			l.entries = append(l.entries, flist.Entry{Name: name})
+			l.entries.Add(flist.Entry{Name: name})
 		}
 	}
-	if len(l.entries) == 0 {
+	if l.entries.Len() == 0 {
 		return Report{Problems: l.problems}, nil
 	}
-	l.entries = append(l.entries, plan.Parents...)
+	for _, e := range plan.Parents {
+		l.entries.Add(e)
+	}
 	return d.run(ctx, src, l, len(plan.Missing) > 0)
 }
 
@@ -94,7 +96,7 @@ type lister struct {
 	src      *source.Tree
 	prune    bool
 	since    time.Time
-	entries  []flist.Entry
+	entries  sender.Entries
 	problems []Problem
 	pruned   bool            // a directory in it is to be pruned
 	listed   map[string]bool // by siblings
@@ -103,34 +105,26 @@ type lister struct {
 // tree adds top with everything below it.
 func (l *lister) tree(ctx context.Context, top flist.Entry) error {
 	if !top.IsDir() {
-		l.entries = append(l.entries, top)
+		l.entries.Add(top)
 		return nil
 	}
-	// A directory stands in the list of its parent; what a later look at it says (whether
-	// its content is complete) is noted there.
-	at := map[string]int{top.Name: len(l.entries)}
-	l.entries = append(l.entries, top)
 	since := l.since.UnixNano()
-	visit := func(dir string, entries []flist.Entry, partial bool) error {
-		i := at[dir]
-		delete(at, dir)
+	visit := func(dir flist.Entry, others []flist.Entry, partial bool) error {
 		if partial || !l.prune {
-			setPartial(&l.entries[i])
+			setPartial(&dir)
 		} else {
 			l.pruned = true
 		}
-		for _, e := range entries {
-			switch {
-			case e.IsDir():
-				at[e.Name] = len(l.entries)
-			case e.IsRegular() && !l.since.IsZero() && e.Ctime >= since:
+		l.entries.Add(dir)
+		for _, e := range others {
+			if e.IsRegular() && !l.since.IsZero() && e.Ctime >= since {
 				e.Flags |= flist.Content
 			}
-			l.entries = append(l.entries, e)
+			l.entries.Add(e)
 		}
 		return nil
 	}
-	return l.src.Walk(ctx, top.Name, visit, func(p report.Problem) { l.problems = append(l.problems, p) })
+	return l.src.Walk(ctx, top, visit, func(p report.Problem) { l.problems = append(l.problems, p) })
 }
 
 // siblings adds the directory dir with all that is directly in it, to be pruned. One that
@@ -156,12 +150,12 @@ func (l *lister) siblings(dir string) {
 		return
 	}
 	l.pruned = true
-	l.entries = append(l.entries, self)
+	l.entries.Add(self)
 	for _, e := range entries {
 		if e.IsDir() {
 			e.Flags |= flist.Partial
 		}
-		l.entries = append(l.entries, e)
+		l.entries.Add(e)
 	}
 }
 
@@ -186,7 +180,7 @@ func (d *daemon) run(ctx context.Context, src *source.Tree, l lister, missing bo
 		return rep, err
 	}
 	again := d.unbelieved(&j.List, &res)
-	if len(again) == 0 {
+	if again.Len() == 0 {
 		return rep, nil
 	}
 	j = sender.Job{List: sender.NewList(again), IgnoreTimes: true}
@@ -203,26 +197,26 @@ func (d *daemon) run(ctx context.Context, src *source.Tree, l lister, missing bo
 
 // unbelieved lists the files of list whose content is said to have changed and which the
 // receiver did not ask for, with the directories above them.
-func (d *daemon) unbelieved(list *sender.List, res *sender.Result) []flist.Entry {
-	var again []flist.Entry
+func (d *daemon) unbelieved(list *sender.List, res *sender.Result) sender.Entries {
+	var again sender.Entries
 	want := map[string]bool{}
 	for i := range list.Len() {
 		e := list.At(i)
 		if e.Flags&flist.Content != 0 && e.IsRegular() && !res.Requested[i] && !d.sent.is(e) {
-			again = append(again, *e)
+			again.Add(*e)
 			for dir := parent(e.Name); dir != "" && !want[dir]; dir = parent(dir) {
 				want[dir] = true
 			}
 		}
 	}
-	if len(again) == 0 {
-		return nil
+	if again.Len() == 0 {
+		return again
 	}
-	for i := range list.Len() {
-		if e := list.At(i); e.IsDir() && want[e.Name] {
+	for e := range list.All() {
+		if e.IsDir() && want[e.Name] {
 			dir := *e
 			setPartial(&dir)
-			again = append(again, dir)
+			again.Add(dir)
 		}
 	}
 	return again
@@ -264,14 +258,14 @@ func reportOf(res sender.Result) Report {
 // makePath makes the target's directory, if need be, where its name holds wildcards: as the
 // path argument such a name serves only once it is there. In a file list it is a name.
 func (d *daemon) makePath(ctx context.Context, src *source.Tree) error {
-	var entries []flist.Entry
+	var entries sender.Entries
 	name := strings.Trim(path.Clean("/"+d.module.Path), "/")
 	for dir := name; dir != ""; dir = parent(dir) {
 		e := flist.Entry{Name: dir, Mode: unix.S_IFDIR | 0o777, Flags: flist.Partial}
 		if dir != name {
 			e.Flags |= flist.Top // implied: it is there, or it is an error
 		}
-		entries = append(entries, e)
+		entries.Add(e)
 	}
 	o := sender.Options{Recurse: true, DryRun: d.cfg.DryRun, MaxDelete: -1, Timeout: d.cfg.Timeout, Protocol: d.cfg.Protocol}
 	said := ""
@@ -343,11 +337,20 @@ func (d *daemon) dial(ctx context.Context) (*net.TCPConn, error) {
 	}
 	var ne net.Error
 	switch {
-	case ctx.Err() != nil:
-		return nil, report.Fail(CodeSignal, context.Cause(ctx), "")
+	case ended(ctx) != nil:
+		return nil, report.Fail(CodeSignal, ended(ctx), "")
 	case d.cfg.ConTimeout > 0 && errors.As(err, &ne) && ne.Timeout():
 		return nil, report.Fail(CodeConTimeout, fmt.Errorf("no connection to the daemon at %s within %v: %w", d.addr, d.cfg.ConTimeout, err), "")
 	}
 	return nil, report.Fail(CodeSocket, fmt.Errorf("connect to the daemon at %s: %w", d.addr, err),
 		"is rsync --daemon running there, and the port open?")
+}
+
+// ended is why ctx is done, nil while it is not. A dialer looks at ctx's deadline itself and
+// may be a moment ahead of it.
+func ended(ctx context.Context) error {
+	if at, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(at) {
+		return context.DeadlineExceeded
+	}
+	return context.Cause(ctx)
 }

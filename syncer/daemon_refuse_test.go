@@ -151,6 +151,7 @@ func TestInteropAuth(t *testing.T) {
 				write(t, r.in("f"), "x")
 				cfg := r.config()
 				cfg.Target.User, cfg.Password, cfg.Protocol = "bob", password("pass word: \xff#ü"), protocol
+				truncateTimes(t, r.src)
 				r.mustPush(cfg)
 				r.equal()
 			})
@@ -246,7 +247,7 @@ func TestInteropNoDaemon(t *testing.T) {
 		{name: "ssh", handle: say("SSH-2.0-OpenSSH_9.2\r\n"), code: syncer.CodeStart, texts: []string{"SSH-2.0"}},
 		{name: "control characters", handle: say("\x1b[2J\x07\n"), code: syncer.CodeStart, texts: []string{`\x1b[2J\a`}},
 		{name: "a NUL", handle: say("@RSYNCD:\x0032\n"), code: syncer.CodeStream, texts: []string{"NUL"}, unlike: true},
-		{name: "closes at once", handle: func(net.Conn) {}, code: syncer.CodeStart, texts: []string{"closed"}},
+		{name: "closes at once", handle: say(""), code: syncer.CodeStart, texts: []string{"closed"}},
 		{name: "closes in the greeting", handle: say("@RSYNCD: 3"), code: syncer.CodeStart, texts: []string{"closed"}},
 		{name: "closes behind the greeting", handle: say("@RSYNCD: 32.0 sha512 md5\n"), code: syncer.CodeStart, texts: []string{"closed", `"m"`}},
 		{name: "too old", handle: say("@RSYNCD: 27\n"), code: 2, texts: []string{"protocol 27"}, unlike: true},

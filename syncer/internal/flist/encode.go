@@ -1,6 +1,8 @@
 package flist
 
 import (
+	"iter"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
@@ -150,7 +152,7 @@ func (c *Encoder) End(b []byte, ioError int32) []byte {
 // AppendIDs appends the names of users and groups, which follow the list unless ids
 // are numeric (rsync 3.5.0 uidlist.c, send_id_lists). name gives "" for an id that has
 // none; such ids are left out, and the receiver keeps the number.
-func AppendIDs(b []byte, f Format, entries []Entry, userName, groupName func(id uint32) string) []byte {
+func AppendIDs(b []byte, f Format, entries iter.Seq[*Entry], userName, groupName func(id uint32) string) []byte {
 	if f.NumericIDs {
 		return b
 	}
@@ -163,12 +165,12 @@ func AppendIDs(b []byte, f Format, entries []Entry, userName, groupName func(id 
 	return b
 }
 
-func appendIDList(b []byte, f Format, entries []Entry, id func(*Entry) uint32, name func(uint32) string) []byte {
+func appendIDList(b []byte, f Format, entries iter.Seq[*Entry], id func(*Entry) uint32, name func(uint32) string) []byte {
 	seen := map[uint32]bool{0: true}
 	last := uint32(0)
-	for i := range entries {
-		v := id(&entries[i])
-		if v == last || seen[v] || entries[i].Missing() {
+	for e := range entries {
+		v := id(e)
+		if v == last || seen[v] || e.Missing() {
 			continue
 		}
 		last, seen[v] = v, true

@@ -113,12 +113,19 @@ func TestIDLists(t *testing.T) {
 	names := map[uint32]string{0: "root", 1: "daemon", 2: "bin", 65534: "nobody"}
 	name := func(id uint32) string { return names[id] }
 	entries := []Entry{{UID: 65534, GID: 2, Mode: 1}, {UID: 1, GID: 2, Mode: 1}, {UID: 0, GID: 77777, Mode: 1}, {UID: 65534, Mode: 1}}
-	got := AppendIDs(nil, Format{Owner: true, Group: true, ID0Names: true}, entries, name, name)
+	all := func(yield func(*Entry) bool) {
+		for i := range entries {
+			if !yield(&entries[i]) {
+				return
+			}
+		}
+	}
+	got := AppendIDs(nil, Format{Owner: true, Group: true, ID0Names: true}, all, name, name)
 	want := "c0feff066e6f626f6479" + "01066461656d6f6e" + "0004726f6f74" + "020362696e" + "0004726f6f74"
 	if hex.EncodeToString(got) != want {
 		t.Errorf("got  %x\nwant %s", got, want)
 	}
-	if got := AppendIDs(nil, Format{Owner: true, NumericIDs: true}, entries, name, name); len(got) != 0 {
+	if got := AppendIDs(nil, Format{Owner: true, NumericIDs: true}, all, name, name); len(got) != 0 {
 		t.Errorf("numeric ids send %x", got)
 	}
 }

@@ -1,33 +1,106 @@
 package sender
 
-import "github.com/lockstep-sync/lockstep/syncer/internal/flist"
+import (
+	"iter"
+	"slices"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+)
+
+// chunkLen is how many entries stand together. The list of a full push is the largest
+// thing in memory: in chunks it grows without being copied.
+const chunkLen = 1 << 12
+
+// Entries gathers what is to be listed. The zero value is empty.
+type Entries struct {
+	chunks [][]flist.Entry
+	n      int
+}
+
+// Add adds e, and returns where it is kept.
+func (s *Entries) Add(e flist.Entry) *flist.Entry {
+	if s.n%chunkLen == 0 {
+		// The first chunk grows: most pushes are of a few paths.
+		size := chunkLen
+		if s.n == 0 {
+			size = 0
+		}
+		s.chunks = append(s.chunks, make([]flist.Entry, 0, size))
+	}
+	last := &s.chunks[len(s.chunks)-1]
+	*last = append(*last, e)
+	s.n++
+	return &(*last)[len(*last)-1]
+}
+
+// Len is the number of entries.
+func (s *Entries) Len() int { return s.n }
+
+// At is entry i.
+func (s *Entries) At(i int) *flist.Entry { return &s.chunks[i/chunkLen][i%chunkLen] }
+
+// All goes through the entries.
+func (s *Entries) All() iter.Seq[*flist.Entry] {
+	return func(yield func(*flist.Entry) bool) {
+		for _, c := range s.chunks {
+			for i := range c {
+				if !yield(&c[i]) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // List is a file list ready to be sent: in order, without duplicates.
 type List struct {
-	entries []flist.Entry
+	Entries
 	missing int
 }
 
-// NewList sorts entries and drops entries of a name that is in the list already; the
-// more complete one stays: a directory with all its content before the same alone, a
-// file marked Content before the same unmarked. It owns entries from here on.
-func NewList(entries []flist.Entry) List {
-	flist.Sort(entries)
-	l := List{entries: entries[:0]}
-	for i := range entries {
-		e := entries[i]
-		if n := len(l.entries); n > 0 && l.entries[n-1].Name == e.Name {
-			l.entries[n-1] = merge(l.entries[n-1], e)
-			continue
-		}
-		l.entries = append(l.entries, e)
+// NewList brings entries into order and drops entries of a name that is in the list
+// already; the more complete one stays: a directory with all its content before the same
+// alone, a file marked Content before the same unmarked. It owns entries from here on.
+func NewList(entries Entries) List {
+	l := List{Entries: entries}
+	if !l.inOrder() {
+		l.Entries = merged(entries)
 	}
-	for i := range l.entries {
-		if l.entries[i].Missing() {
+	for e := range l.All() {
+		if e.Missing() {
 			l.missing++
 		}
 	}
 	return l
+}
+
+// inOrder says whether the entries are in order without duplicates, as a walk of the
+// tree yields them.
+func (s *Entries) inOrder() bool {
+	var prev *flist.Entry
+	for e := range s.All() {
+		if prev != nil && flist.Compare(prev.Name, prev.IsDir(), e.Name, e.IsDir()) >= 0 {
+			return false
+		}
+		prev = e
+	}
+	return true
+}
+
+// merged sorts entries and merges those of one name.
+func merged(entries Entries) Entries {
+	flat := slices.Concat(entries.chunks...)
+	flist.Sort(flat)
+	var out Entries
+	var last *flist.Entry
+	for _, e := range flat {
+		if last != nil && last.Name == e.Name {
+			*last = merge(*last, e)
+			continue
+		}
+		last = out.Add(e)
+	}
+	return out
 }
 
 // merge joins two entries of one name.
@@ -46,22 +119,5 @@ func merge(a, b flist.Entry) flist.Entry {
 	return b
 }
 
-// Len is the number of entries.
-func (l *List) Len() int { return len(l.entries) }
-
-// At is entry i: i is its file index.
-func (l *List) At(i int) *flist.Entry { return &l.entries[i] }
-
 // Missing is the number of names to be deleted.
 func (l *List) Missing() int { return l.missing }
-
-// Content counts the files whose bytes may differ whatever size and time say.
-func (l *List) Content() int {
-	n := 0
-	for i := range l.entries {
-		if l.entries[i].Flags&flist.Content != 0 {
-			n++
-		}
-	}
-	return n
-}

@@ -61,7 +61,7 @@ func classify(err error) error {
 	case errors.Is(err, wire.ErrProtocol):
 		return report.Fail(report.CodeStream, err, "")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return report.Fail(report.CodeStream, fmt.Errorf("the connection was closed by the other side: %w", err), "its log says why")
+		return report.Fail(report.CodeStream, fmt.Errorf("the other side closed the connection: %w", err), "its log says why")
 	}
 	var refused *RefusedError
 	if errors.As(err, &refused) {
@@ -127,6 +127,9 @@ func (p *push) dialog(ctx context.Context, conn wire.Conn, m *Module) (*bufio.Re
 	})()
 	br := bufio.NewReaderSize(count, 4096)
 	protocol, modern, err := hello(count, br, p.o, m)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = report.Fail(report.CodeStart, fmt.Errorf("the other side closed the connection: %w", err), "is it an rsync daemon? Its log says why")
+	}
 	if err == nil && protocol < missingArgs && p.job.List.missing > 0 {
 		err = ErrNoMissingArgs
 	}
@@ -219,8 +222,7 @@ func (p *push) sendList(ctx context.Context) error {
 		if missing && p.job.List.missing == 0 {
 			continue
 		}
-		for i := range p.job.List.entries {
-			e := &p.job.List.entries[i]
+		for e := range p.job.List.All() {
 			if e.Missing() != missing {
 				continue
 			}
@@ -237,7 +239,7 @@ func (p *push) sendList(ctx context.Context) error {
 	}
 	names := newIDNames()
 	b := enc.End(p.buf[:0], 0)
-	b = flist.AppendIDs(b, f, p.job.List.entries, names.user, names.group)
+	b = flist.AppendIDs(b, f, p.job.List.All(), names.user, names.group)
 	if err := p.write(b); err != nil {
 		return err
 	}

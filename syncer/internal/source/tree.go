@@ -314,38 +314,41 @@ func (t *Tree) Crosses(dir string) bool {
 	return unix.Fstat(fd, &st) == nil && st.Dev != t.dev
 }
 
-// Visit is called by Walk with each directory that was listed: its entries, or the
-// reason why there are none. partial says that the content must not be taken as
-// complete (an error, an entry that could not be looked at, a mount that -x keeps out).
-type Visit func(dir string, entries []flist.Entry, partial bool) error
+// Visit is called by Walk with a directory and what is in it that is no directory, or
+// with nothing where it could not be listed. partial says that the content must not be
+// taken as complete: an error, an entry that could not be looked at, a mount that -x keeps out.
+type Visit func(dir flist.Entry, others []flist.Entry, partial bool) error
 
-// Walk lists top and every directory below it, each before its subdirectories, in
-// the order of the file list. What cannot be read is handed to problem and goes on.
-func (t *Tree) Walk(ctx context.Context, top string, visit Visit, problem func(report.Problem)) error {
+// Walk lists top, a directory, and every directory below it, in the order of the file
+// list. What cannot be read is handed to problem and goes on.
+func (t *Tree) Walk(ctx context.Context, top flist.Entry, visit Visit, problem func(report.Problem)) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if t.Crosses(top) {
+	if t.Crosses(top.Name) {
 		return visit(top, nil, true)
 	}
-	entries, problems, err := t.ReadDir(top)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return visit(top, nil, true)
-		}
-		problems = append(problems, report.Problem{Path: top, Err: err})
+	entries, problems, err := t.ReadDir(top.Name)
+	gone := err != nil && errors.Is(err, fs.ErrNotExist)
+	if err != nil && !gone {
+		problems = append(problems, report.Problem{Path: top.Name, Err: err})
 	}
 	for _, p := range problems {
 		problem(p)
 	}
-	if err := visit(top, entries, len(problems) > 0); err != nil {
+	// Directories come last.
+	dirs, _ := slices.BinarySearchFunc(entries, true, func(e flist.Entry, _ bool) int {
+		if e.IsDir() {
+			return 1
+		}
+		return -1
+	})
+	if err := visit(top, entries[:dirs], gone || len(problems) > 0); err != nil {
 		return err
 	}
-	for i := range entries {
-		if entries[i].IsDir() {
-			if err := t.Walk(ctx, entries[i].Name, visit, problem); err != nil {
-				return err
-			}
+	for _, e := range entries[dirs:] {
+		if err := t.Walk(ctx, e, visit, problem); err != nil {
+			return err
 		}
 	}
 	return nil

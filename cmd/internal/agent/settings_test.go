@@ -1,0 +1,142 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lockstep-sync/lockstep/syncer"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestValidate: what is refused is told in words that name it, and all of it at once.
+func TestValidate(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*Settings)
+		want   []string // a line each, by its beginning
+	}{
+		"fine":               {func(*Settings) {}, nil},
+		"watch a daemon":     {func(s *Settings) { s.Watch, s.Target, s.PasswordFile, s.ConGiven = true, "h::m", "f", true }, nil},
+		"watch and dry run":  {func(s *Settings) { s.Watch, s.DryRun = true, true }, []string{"--watch and --dry-run exclude"}},
+		"watch and progress": {func(s *Settings) { s.Watch, s.Progress = true, true }, []string{"--watch and --progress exclude"}},
+		"watch and stats":    {func(s *Settings) { s.Watch, s.Stats = true, true }, []string{"--watch and --stats exclude"}},
+		"delete what":        {func(s *Settings) { s.Delete, s.Recurse = true, false }, []string{"--delete needs --recursive"}},
+		"negative times": {func(s *Settings) { s.Settle, s.MaxDelay, s.Grace, s.Timeout, s.ConTimeout = -1, -1, -1, -1, -1 },
+			[]string{"--settle -1ns", "--max-delay -1ns", "--grace -1ns", "--timeout -1ns", "--contimeout -1ns"}},
+		"ports":           {func(s *Settings) { s.Port = 65536 }, []string{"--port 65536 is no port"}},
+		"last port":       {func(s *Settings) { s.Port = 65535 }, nil},
+		"levels":          {func(s *Settings) { s.LogLevel = "fatal" }, []string{`--log-level "fatal": it is debug, info, warn or error`}},
+		"no level":        {func(s *Settings) { s.LogLevel = "" }, []string{`--log-level ""`}},
+		"formats":         {func(s *Settings) { s.LogFormat = "JSON" }, []string{`--log-format "JSON": it is console or json`}},
+		"no source":       {func(s *Settings) { s.Source = "" }, []string{"the source is empty"}},
+		"no target":       {func(s *Settings) { s.Target = "" }, []string{"the target is empty"}},
+		"nothing":         {func(s *Settings) { s.Source, s.Target = "", "" }, []string{"the source is empty", "the target is empty"}},
+		"pull":            {func(s *Settings) { s.Source = "h::m/x" }, []string{`source "h::m/x" is on another machine`}},
+		"pull a URL":      {func(s *Settings) { s.Source = "rsync://h/m" }, []string{`source "rsync://h/m" is on another machine`}},
+		"pull by ssh":     {func(s *Settings) { s.Source = "h:x" }, []string{`source "h:x" is on another machine`}},
+		"a colon":         {func(s *Settings) { s.Source = "./h:x" }, nil},
+		"local password":  {func(s *Settings) { s.PasswordFile = "f" }, []string{`--password-file is for daemons, "/b" is a local path`}},
+		"local contimout": {func(s *Settings) { s.ConGiven = true }, []string{`--contimeout is for daemons, "/b" is a local path`}},
+	} {
+		s := Defaults()
+		s.Source, s.Target = "/a", "/b"
+		test.change(&s)
+		var got []string
+		if err := s.Validate(); err != nil {
+			got = strings.Split(err.Error(), "\n")
+		}
+		ok := len(got) == len(test.want)
+		for i := range test.want {
+			ok = ok && strings.HasPrefix(got[i], test.want[i])
+		}
+		if !ok {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// TestApart: a source and a target that would meet.
+func TestApart(t *testing.T) {
+	root := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(root, "a/b/c"), 0o755))
+	must(t, os.MkdirAll(filepath.Join(root, "z/a"), 0o755))
+	must(t, os.WriteFile(filepath.Join(root, "file"), nil, 0o644))
+	must(t, os.Symlink("a/b", filepath.Join(root, "to-b")))
+	for _, test := range []struct {
+		source, target string
+		deletes        bool
+		want           string // a part of the error; "" for none
+	}{
+		{"a/", "z", true, ""},
+		{"a/", "new", true, ""},
+		{"a/", "aa", true, ""},
+		{"a", "z", true, ""},
+		{"a/b/", "to-b", true, "the same directory"},
+		{"to-b/", "a/b/", true, "the same directory"},
+		{"a/.", "a", true, "the same directory"},
+		{"a/b/..", "a", true, "the same directory"},
+		{"a", ".", true, "stands already"},
+		{"a/b", "a", true, "stands already"},
+		{"a", "a", true, "stands already"},
+		{"file", ".", true, "stands already"},
+		{"file", "file", true, "stands already"},
+		{"file", "other", true, ""},
+		{"a/", "a/new", true, "inside the source"},
+		{"a/", "to-b/new/deep", true, "inside the source"},
+		{"a", "a/b", true, "inside the source"},
+		{"/", "a", true, "inside the source"},
+		{"a/b/", "a", true, "--delete would delete it"},
+		{"a/b/", "a", false, ""},
+		{"a/b/c", "a", true, ""}, // it lands at a/c
+		{"z/a", ".", true, ""},   // it replaces a, which is another one
+		{"to-b", "a", true, ""},  // the symlink itself is sent
+		{"to-b/", "a", true, "--delete would delete it"},
+	} {
+		abs := func(p string) string {
+			if p == "/" {
+				return p
+			}
+			return root + "/" + p // not cleaned: the end counts
+		}
+		err := apart(abs(test.source), abs(test.target), test.deletes)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q to %q, --delete %v: %v, want %q", test.source, test.target, test.deletes, err, test.want)
+		}
+	}
+}
+
+// TestConfig: what the settings are to the syncer.
+func TestConfig(t *testing.T) {
+	for name, test := range map[string]struct {
+		change              func(*Settings)
+		timeout, conTimeout time.Duration
+	}{
+		"once":             {func(s *Settings) { s.Target = "h::m" }, 0, 0},
+		"watch":            {func(s *Settings) { s.Target, s.Watch = "h::m", true }, DefaultWatchTimeout, DefaultConTimeout},
+		"watch, never":     {func(s *Settings) { s.Target, s.Watch, s.TimeoutGiven, s.ConGiven = "h::m", true, true, true }, 0, 0},
+		"watch, locally":   {func(s *Settings) { s.Watch = true }, 0, 0},
+		"once with a time": {func(s *Settings) { s.Target, s.Timeout, s.TimeoutGiven = "h::m", time.Second, true }, time.Second, 0},
+	} {
+		s := Defaults()
+		s.Source, s.Target = "src/", "dst"
+		test.change(&s)
+		cfg, err := s.config(syncer.Sink{})
+		must(t, err)
+		got := []any{cfg.Timeout, cfg.ConTimeout, cfg.Keep, cfg.Source, cfg.Target.String()}
+		target, err := syncer.ParseTarget(s.Target)
+		must(t, err)
+		if diff := cmp.Diff([]any{test.timeout, test.conTimeout, s.Watch, "src/", target.String()}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

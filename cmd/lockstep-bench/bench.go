@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
@@ -78,6 +79,9 @@ func newBench(ctx context.Context, o options, progress io.Writer) (*bench, error
 	if err != nil {
 		return nil, err
 	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
 	b := &bench{
 		ctx: ctx, sizes: o.sizes, lockstep: lockstep, rsync: rsync, dir: dir, progress: progress,
 		start: time.Now(), trees: map[int]tree{}, replicas: map[replicaKey]place{},
@@ -100,14 +104,6 @@ func program(name string) (string, error) {
 }
 
 func (b *bench) open() (err error) {
-	// Below a directory that only we may enter, the daemon's processes could not get in
-	// where they are not root.
-	if b.dir, err = filepath.Abs(b.dir); err != nil {
-		return err
-	}
-	if err := os.Chmod(b.dir, 0o755); err != nil {
-		return err
-	}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(b.dir, &fs); err != nil {
 		return fmt.Errorf("look for free space in %q: %w", b.dir, err)
@@ -199,5 +195,22 @@ func (b *bench) close() error {
 	if b.daemon != nil {
 		errs = append(errs, b.daemon.Close())
 	}
-	return errors.Join(append(errs, b.restore(), os.RemoveAll(b.dir))...)
+	return errors.Join(append(errs, b.restore(), b.remove())...)
+}
+
+// remove removes several trees at once: mounted with "discard" the file system waits for the disk
+// at each file.
+func (b *bench) remove() error {
+	var g errgroup.Group
+	g.SetLimit(8)
+	for _, pattern := range []string{"local/*", "module/*", "*"} {
+		dirs, err := filepath.Glob(filepath.Join(b.dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, dir := range dirs {
+			g.Go(func() error { return os.RemoveAll(dir) })
+		}
+	}
+	return errors.Join(g.Wait(), os.RemoveAll(b.dir))
 }

@@ -49,19 +49,13 @@ func (b *bench) delta() (err error) {
 		*seconds = append(*seconds, took.Seconds())
 		return b.equal(f.dir, to.dir)
 	}
-	for range b.sizes.DeltaPairs {
+	ours := func() error { return push(f.ours, &bytes.ours, &seconds.ours, b.lockstep, "-a") }
+	theirs := func() error { return push(f.theirs, &bytes.theirs, &seconds.theirs, b.rsync, "-a", "--no-W") }
+	for i := range b.sizes.DeltaPairs {
 		if err := f.change(); err != nil {
 			return err
 		}
-		first := len(bytes.ours)
-		ours := func() error { return push(f.ours, &bytes.ours, &seconds.ours, b.lockstep, "-a") }
-		theirs := func() error {
-			return push(f.theirs, &bytes.theirs, &seconds.theirs, b.rsync, "-a", "--no-W")
-		}
-		if first%2 == 1 {
-			ours, theirs = theirs, ours
-		}
-		if err := alternate(1, ours, theirs); err != nil {
+		if err := inTurn(i, ours, theirs); err != nil {
 			return err
 		}
 	}

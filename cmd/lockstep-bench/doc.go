@@ -16,6 +16,6 @@
 // nothing could be measured.
 //
 // Runs that are compared alternate, and their ratio is the median of the ratios of the pairs: other
-// work on the machine slows both of a pair. All that was started is ended, all that was written is
-// removed, and so is what a run before left in a child that outlived its parent: children die with it.
+// work on the machine slows both of a pair. All that was started is ended, and all that was written is
+// removed; children die with their parent even where it is killed.
 package main

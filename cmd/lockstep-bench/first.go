@@ -42,19 +42,18 @@ func (b *bench) firstPair(t tree, kind string, i int, first, nothing *pairs) err
 		*seconds = append(*seconds, took.Seconds())
 		return err
 	}
-	pair := func(n int, p *pairs) error {
-		us := func() error { return push(b.lockstep, ours, &p.ours) }
-		them := func() error { return push(b.rsync, theirs, &p.theirs) }
-		if i%2 == 1 {
-			us, them = them, us
+	pair := func(i int, p *pairs) error {
+		return inTurn(i,
+			func() error { return push(b.lockstep, ours, &p.ours) },
+			func() error { return push(b.rsync, theirs, &p.theirs) })
+	}
+	if err := pair(i, first); err != nil {
+		return err
+	}
+	for j := range b.sizes.NothingPairs {
+		if err := pair(i+j, nothing); err != nil {
+			return err
 		}
-		return alternate(n, us, them)
-	}
-	if err := pair(1, first); err != nil {
-		return err
-	}
-	if err := pair(b.sizes.NothingPairs, nothing); err != nil {
-		return err
 	}
 	b.replicas[replicaKey{t.dir, kind}] = ours
 	return errors.Join(b.equal(t.dir, ours.dir), b.equal(t.dir, theirs.dir))

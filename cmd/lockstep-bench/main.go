@@ -47,6 +47,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	return execute(ctx, o, stdout, stderr)
+}
+
+// execute is a run after its command line was understood.
+func execute(ctx context.Context, o options, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
 	b, err := newBench(ctx, o, stderr)

@@ -98,7 +98,7 @@ func (b *bench) memoryInStep(t tree, watched []*watching, places []place) ([]usa
 		if _, err := await(w.ctx, entries, places[i].dir); err != nil {
 			return nil, err
 		}
-		if err := b.equal(t.dir, places[i].dir); err != nil {
+		if err := b.soonEqual(w.ctx, t.dir, places[i].dir); err != nil {
 			return nil, err
 		}
 	}

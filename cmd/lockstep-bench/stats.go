@@ -41,21 +41,16 @@ func (p *pairs) ratio() float64 {
 	return median(ratios)
 }
 
-// alternate runs n pairs and changes who is first: the second one finds warmer caches.
-func alternate(n int, ours, theirs func() error) error {
-	for i := range n {
-		first, second := ours, theirs
-		if i%2 == 1 {
-			first, second = theirs, ours
-		}
-		if err := first(); err != nil {
-			return err
-		}
-		if err := second(); err != nil {
-			return err
-		}
+// inTurn runs pair i. Who is first changes from pair to pair: the second one finds warmer caches.
+func inTurn(i int, ours, theirs func() error) error {
+	first, second := ours, theirs
+	if i%2 == 1 {
+		first, second = theirs, ours
 	}
-	return nil
+	if err := first(); err != nil {
+		return err
+	}
+	return second()
 }
 
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }

@@ -13,8 +13,13 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
-// equalLimit is how long a replica may take to be equal before that counts as never.
-const equalLimit = 3 * time.Minute
+const (
+	// awaitLimit is how long a replica may take to get what it lacks before that counts as never.
+	awaitLimit = 3 * time.Minute
+	// soonLimit is how long it may take when it seemed to have everything already.
+	soonLimit = 30 * time.Second
+	awaitPoll = 2 * time.Millisecond
+)
 
 // A place is somewhere to push to: what the programs are told, and where it is.
 type place struct {
@@ -91,9 +96,18 @@ func (b *bench) quiesce() error {
 	return unix.Syncfs(int(dir.Fd()))
 }
 
-// equal is the judge: the two trees are equal, soon at the latest.
+// equal is the judge of a push that ended.
 func (b *bench) equal(src, replica string) error {
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	diffs, err := syncertest.Compare(src, replica, b.compare)
+	if err == nil && len(diffs) > 0 {
+		err = fmt.Errorf("%q does not equal %q:\n%s", replica, src, syncertest.Format(diffs))
+	}
+	return err
+}
+
+// soonEqual is the judge of a replica that is kept in step: what await saw may just be touched again.
+func (b *bench) soonEqual(ctx context.Context, src, replica string) error {
+	ctx, cancel := context.WithTimeout(ctx, soonLimit)
 	defer cancel()
 	return syncertest.WaitEqual(ctx, src, replica, b.compare)
 }
@@ -144,7 +158,7 @@ func (e *entry) arrived(replica string) bool {
 // outstanding only, so that it takes little from the programs; then once more at everything, for
 // what had arrived may have been disturbed since.
 func await(ctx context.Context, entries []entry, replica string) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, equalLimit)
+	ctx, cancel := context.WithTimeout(ctx, awaitLimit)
 	defer cancel()
 	for {
 		for i := range entries {
@@ -152,7 +166,7 @@ func await(ctx context.Context, entries []entry, replica string) (time.Time, err
 				if ctx.Err() != nil {
 					return time.Time{}, fmt.Errorf("wait for %q in %q: %w", entries[i].path, replica, context.Cause(ctx))
 				}
-				nap(2 * time.Millisecond)
+				nap(awaitPoll)
 			}
 		}
 		at := time.Now()

@@ -15,6 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// noRaceSleep spares each lockstep the second for which a program built with -race waits
+// before it ends.
+const noRaceSleep = "atexit_sleep_ms=0"
+
 // TestMain makes the test binary serve as the lockstep that the scripts run.
 func TestMain(m *testing.M) {
 	testscript.Main(leakChecked{m}, map[string]func(){"lockstep": main})
@@ -67,6 +71,7 @@ func TestScripts(t *testing.T) {
 			st := newStage(e)
 			e.Values[stageKey{}] = st
 			e.Setenv("LANG", "C.UTF-8") // rsync's own quoting of names
+			e.Setenv("GORACE", noRaceSleep)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -145,7 +150,7 @@ func lockstepCmd(dir string, env []string, stdout, stderr io.Writer, args ...str
 		Path:   "/proc/self/exe",
 		Args:   append([]string{"lockstep"}, args...),
 		Dir:    dir,
-		Env:    env,
+		Env:    append(env, "GORACE="+noRaceSleep),
 		Stdout: stdout,
 		Stderr: stderr,
 	}

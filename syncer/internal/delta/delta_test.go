@@ -108,7 +108,7 @@ func TestTokensGiveTheFile(t *testing.T) {
 		h := checksum.XXH128.Block(3, true)
 		sums := sumsOf(t, basis, blockLen, 16, h)
 		a := &apply{basis: basis, head: sums.Head, t: t}
-		if err := Match(iotest.OneByteReader(bytes.NewReader(file)), sums, h, a); err != nil {
+		if err := NewMatcher(h).Match(iotest.OneByteReader(bytes.NewReader(file)), sums, a); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(a.out, file) {
@@ -148,7 +148,7 @@ func TestMatchSavesWhatItCan(t *testing.T) {
 			h := checksum.MD5.Block(3, true)
 			sums := sumsOf(t, basis, 1024, 3, h)
 			a := &apply{basis: basis, head: sums.Head, t: t}
-			if err := Match(bytes.NewReader(tt.file), sums, h, a); err != nil {
+			if err := NewMatcher(h).Match(bytes.NewReader(tt.file), sums, a); err != nil {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(a.out, tt.file) {
@@ -171,7 +171,7 @@ func TestMatchReportsReadErrors(t *testing.T) {
 		if sums != nil {
 			a.head = sums.Head
 		}
-		err := Match(file, sums, h, a)
+		err := NewMatcher(h).Match(file, sums, a)
 		var re *ReadError
 		if !errors.As(err, &re) || !errors.Is(err, boom) {
 			t.Errorf("%s: error %v, want a ReadError", name, err)
@@ -205,7 +205,7 @@ func TestHostileSums(t *testing.T) {
 	}
 	file := make([]byte, 20_000)
 	a := &apply{basis: basis, head: sums.Head, t: t}
-	if err := Match(bytes.NewReader(file), sums, h, a); err != nil {
+	if err := NewMatcher(h).Match(bytes.NewReader(file), sums, a); err != nil {
 		t.Fatal(err)
 	}
 	if a.literal != len(file) {
@@ -226,7 +226,7 @@ func FuzzReadSums(f *testing.F) {
 			return
 		}
 		a := &apply{basis: make([]byte, int(h.Count)*int(h.BlockLen)), head: h, t: t}
-		_ = Match(bytes.NewReader(in), s, checksum.MD5.Block(1, true), discard{a})
+		_ = NewMatcher(checksum.MD5.Block(1, true)).Match(bytes.NewReader(in), s, discard{a})
 	})
 }
 
@@ -257,8 +257,9 @@ func BenchmarkMatch(b *testing.B) {
 			sums := sumsOf(b, basis, 8192, 5, h)
 			b.SetBytes(size)
 			b.ReportAllocs()
+			m := NewMatcher(h)
 			for b.Loop() {
-				if err := Match(bytes.NewReader(bm.file), sums, h, null{}); err != nil {
+				if err := m.Match(bytes.NewReader(bm.file), sums, null{}); err != nil {
 					b.Fatal(err)
 				}
 			}

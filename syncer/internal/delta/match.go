@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/bits"
+	"slices"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/checksum"
 )
@@ -25,14 +26,36 @@ type Tokens interface {
 	Block(i int32, data []byte) error
 }
 
+// Matcher matches file after file of one connection. Its memory is used again, so that
+// a small file costs none. It is not safe for concurrent use.
+type Matcher struct {
+	block *checksum.Block
+	table table
+
+	// Of the file being matched: buf[lit:pos] is literal that was not handed out, buf[pos:]
+	// is what was read ahead.
+	sums     *Sums
+	out      Tokens
+	file     io.Reader
+	eof      bool
+	readErr  error
+	buf      []byte
+	lit, pos int
+	expect   int32 // the block behind the last match
+	strong   []byte
+}
+
+// NewMatcher makes a Matcher; block computes strong sums with the connection's seed.
+func NewMatcher(block *checksum.Block) *Matcher { return &Matcher{block: block} }
+
 // Match reads file to its end and hands out its tokens. sums may be nil: there is no
-// basis. block computes strong sums with the connection's seed. An error of file is
-// returned as a *ReadError; all tokens up to it were handed out.
-func Match(file io.Reader, sums *Sums, block *checksum.Block, out Tokens) error {
+// basis. An error of file is returned as a *ReadError; all tokens up to it were handed out.
+func (m *Matcher) Match(file io.Reader, sums *Sums, out Tokens) error {
+	*m = Matcher{block: m.block, table: m.table, buf: m.buf[:0], strong: m.strong, sums: sums, out: out, file: file}
+	defer func() { m.sums, m.out, m.file = nil, nil, nil }()
 	if sums == nil || sums.Count == 0 {
-		return copyLiteral(file, out)
+		return m.copyLiteral()
 	}
-	m := matcher{sums: sums, block: block, out: out, file: file}
 	m.table.build(sums)
 	return m.run()
 }
@@ -43,13 +66,13 @@ type ReadError struct{ Err error }
 func (e *ReadError) Error() string { return "read: " + e.Err.Error() }
 func (e *ReadError) Unwrap() error { return e.Err }
 
-func copyLiteral(file io.Reader, out Tokens) error {
-	buf := make([]byte, readSize)
+func (m *Matcher) copyLiteral() error {
+	m.room(readSize)
 	for {
-		n, err := io.ReadFull(file, buf)
-		for b := buf[:n]; len(b) > 0; {
+		n, err := io.ReadFull(m.file, m.buf[:readSize])
+		for b := m.buf[:n]; len(b) > 0; {
 			l := min(len(b), MaxLiteral)
-			if err := out.Literal(b[:l]); err != nil {
+			if err := m.out.Literal(b[:l]); err != nil {
 				return err
 			}
 			b = b[l:]
@@ -57,6 +80,13 @@ func copyLiteral(file io.Reader, out Tokens) error {
 		if err != nil {
 			return readEnd(err)
 		}
+	}
+}
+
+// room makes sure that buf can hold n bytes; what it holds is lost if it cannot yet.
+func (m *Matcher) room(n int) {
+	if cap(m.buf) < n {
+		m.buf = make([]byte, 0, n)
 	}
 }
 
@@ -79,8 +109,8 @@ type table struct {
 // end of the file and is tried there.
 func (t *table) build(s *Sums) {
 	t.size = max(bits.Len32(uint32(s.Count)), 8) + 1
-	t.head = make([]int32, 1<<t.size)
-	t.next = make([]int32, s.Count)
+	t.head = slices.Grow(t.head[:0], 1<<t.size)[:1<<t.size]
+	t.next = slices.Grow(t.next[:0], int(s.Count))[:s.Count]
 	for i := range t.head {
 		t.head[i] = -1
 	}
@@ -94,24 +124,7 @@ func (t *table) build(s *Sums) {
 	}
 }
 
-// matcher slides a window over the file. buf[lit:pos] is literal that was not handed
-// out, buf[pos:] is what was read ahead.
-type matcher struct {
-	sums  *Sums
-	block *checksum.Block
-	table table
-	out   Tokens
-
-	file     io.Reader
-	eof      bool
-	readErr  error
-	buf      []byte
-	lit, pos int
-	expect   int32 // the block behind the last match
-	strong   []byte
-}
-
-func (m *matcher) run() error {
+func (m *Matcher) run() error {
 	n := int(m.sums.BlockLen)
 	for m.fill(n) {
 		window := m.buf[m.pos : m.pos+n]
@@ -134,7 +147,7 @@ func (m *matcher) run() error {
 }
 
 // slide moves the window byte by byte, through what is in the buffer, until a block matches.
-func (m *matcher) slide(roll *checksum.Rolling, n int) (int32, error) {
+func (m *Matcher) slide(roll *checksum.Rolling, n int) (int32, error) {
 	for m.pos+n < len(m.buf) {
 		roll.Roll(n, m.buf[m.pos], m.buf[m.pos+n])
 		m.pos++
@@ -157,7 +170,7 @@ func (m *matcher) slide(roll *checksum.Rolling, n int) (int32, error) {
 }
 
 // find returns the block whose sums are those of window, or -1.
-func (m *matcher) find(sum uint32, window []byte) int32 {
+func (m *Matcher) find(sum uint32, window []byte) int32 {
 	m.strong = m.strong[:0]
 	if e := m.expect; e < m.sums.Count && m.sums.weak[e] == sum && m.sums.Len(e) == int32(len(window)) && m.confirm(e, window) {
 		return e
@@ -175,7 +188,7 @@ func (m *matcher) find(sum uint32, window []byte) int32 {
 	return -1
 }
 
-func (m *matcher) confirm(i int32, window []byte) bool {
+func (m *Matcher) confirm(i int32, window []byte) bool {
 	if len(m.strong) == 0 {
 		m.strong = m.block.Append(m.strong, window)
 	}
@@ -183,7 +196,7 @@ func (m *matcher) confirm(i int32, window []byte) bool {
 }
 
 // matched hands out the literal before the window and the window as block i.
-func (m *matcher) matched(i int32, n int) error {
+func (m *Matcher) matched(i int32, n int) error {
 	if err := m.literal(m.pos); err != nil {
 		return err
 	}
@@ -198,7 +211,7 @@ func (m *matcher) matched(i int32, n int) error {
 
 // tail deals with what is shorter than a block: the basis's short last block may stand
 // at the very end of the file.
-func (m *matcher) tail() error {
+func (m *Matcher) tail() error {
 	last := m.sums.Count - 1
 	n := int(m.sums.Len(last))
 	if at := len(m.buf) - n; m.readErr == nil && n < int(m.sums.BlockLen) && at >= m.pos {
@@ -219,7 +232,7 @@ func (m *matcher) tail() error {
 }
 
 // literal hands out buf[lit:end].
-func (m *matcher) literal(end int) error {
+func (m *Matcher) literal(end int) error {
 	for m.lit < end {
 		n := min(end-m.lit, MaxLiteral)
 		if err := m.out.Literal(m.buf[m.lit : m.lit+n]); err != nil {
@@ -232,12 +245,12 @@ func (m *matcher) literal(end int) error {
 
 // fill makes sure that n bytes are in the buffer behind pos; false when the file has
 // fewer left.
-func (m *matcher) fill(n int) bool {
+func (m *Matcher) fill(n int) bool {
 	if len(m.buf)-m.pos >= n {
 		return true
 	}
-	if m.buf == nil {
-		m.buf = make([]byte, 0, MaxLiteral+n+readSize)
+	if len(m.buf) == 0 {
+		m.room(MaxLiteral + n + readSize)
 	}
 	keep := copy(m.buf, m.buf[m.lit:])
 	m.pos -= m.lit

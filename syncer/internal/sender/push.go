@@ -11,7 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lockstep-sync/lockstep/syncer/internal/checksum"
+	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/delta"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
@@ -62,6 +64,8 @@ func classify(err error) error {
 		return report.Fail(report.CodeStream, err, "")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return report.Fail(report.CodeStream, fmt.Errorf("the other side closed the connection: %w", err), "its log says why")
+	case errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
+		return report.Fail(report.CodeStream, fmt.Errorf("the connection broke: %w", err), "the daemon's log may say why")
 	}
 	var refused *RefusedError
 	if errors.As(err, &refused) {
@@ -73,20 +77,21 @@ func classify(err error) error {
 // push is one run. Its one goroutine reads requests and writes answers; wire.Mux drains
 // the peer beside it.
 type push struct {
-	o   *Options
-	job *Job
-	src Source
-	mux *wire.Mux
-	r   *wire.Reader
-	t   terms
-	w   wire.IndexState
-	buf []byte // scratch for small writes
-	res Result
-	sum *checksum.Block
+	o     *Options
+	job   *Job
+	src   Source
+	mux   *wire.Mux
+	r     *wire.Reader
+	t     terms
+	w     wire.IndexState
+	buf   []byte // scratch for small writes
+	res   Result
+	match *delta.Matcher
 
 	ioError int32 // ours, to be told before the goodbye
 	phase   int
-	passed  int // entries before it are done with, as far as progress goes
+	redone  map[int32]bool // files that were asked for again
+	passed  int            // entries before it are done with, as far as progress goes
 	prog    report.Progress
 }
 
@@ -107,7 +112,7 @@ func (p *push) run(ctx context.Context, conn wire.Conn, m *Module) error {
 		p.mux.AllowKeepAlive()
 	}
 	p.r = wire.NewReader(p.mux)
-	p.sum = p.t.sum.Block(p.t.seed, p.t.seedFirst)
+	p.match = delta.NewMatcher(p.t.sum.Block(p.t.seed, p.t.seedFirst))
 	if err := p.transfer(ctx); err != nil {
 		return p.mux.Reason(err)
 	}

@@ -99,6 +99,9 @@ func (p *push) answer(index int32) error {
 		p.item(e, &q)
 		return p.echo(&q)
 	}
+	if err := p.mayAsk(index); err != nil {
+		return err
+	}
 	q.head = delta.ReadHead(p.r, p.t.sum.Size())
 	if err := p.r.Err(); err != nil {
 		return fmt.Errorf("read the sum head of %q: %w", e.Name, err)
@@ -108,6 +111,23 @@ func (p *push) answer(index int32) error {
 		return fmt.Errorf("read the sums of %q: %w", e.Name, err)
 	}
 	return p.send(e, &q, sums)
+}
+
+// mayAsk bounds what a peer can make us send: a file once, and once more when it arrived damaged.
+func (p *push) mayAsk(index int32) error {
+	if p.phase == 0 && !p.res.Requested[index] {
+		p.res.Requested[index] = true
+		return nil
+	}
+	if p.phase == 0 || p.redone[index] {
+		return fmt.Errorf("%w: the data of %q was asked for again, phase %d", wire.ErrProtocol, p.job.List.At(int(index)).Name, p.phase)
+	}
+	if p.redone == nil {
+		p.redone = map[int32]bool{}
+	}
+	p.redone[index] = true
+	p.res.Requested[index] = true
+	return nil
 }
 
 // echo repeats a request, as the receiver wants to see each.
@@ -165,7 +185,6 @@ func countItem(s *report.Stats, e *flist.Entry, flags int) {
 
 // send answers a request for data.
 func (p *push) send(e *flist.Entry, q *request, sums *delta.Sums) error {
-	p.res.Requested[q.index] = true
 	f, err := p.src.Open(e.Name)
 	if err != nil {
 		return p.problem(q.index, e.Name, err)
@@ -192,7 +211,7 @@ func (p *push) sendData(e *flist.Entry, f *os.File, before *flist.Entry, at time
 	out := &tokens{p: p, hash: p.t.sum.New()}
 	// Not beyond the size it had when it was opened: a file that grows without end is
 	// sent up to there, and again.
-	err := delta.Match(io.LimitReader(f, before.Size), sums, p.sum, out)
+	err := p.match.Match(io.LimitReader(f, before.Size), sums, out)
 	var readErr *delta.ReadError
 	if err != nil && !errors.As(err, &readErr) {
 		return fmt.Errorf("send %q: %w", e.Name, err)

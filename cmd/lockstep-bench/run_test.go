@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func tinySizes() sizes {
+	return sizes{
+		LatencyTrees: []int{20, 40}, Samples: 2, Pause: 10 * time.Millisecond,
+		BurstFiles: 40, BurstDirs: 4, BurstRuns: 1,
+		DeltaSize: 1 << 20, DeltaPairs: 1,
+		FirstFiles: 40, FirstPairs: 1, NothingPairs: 1,
+		MemoryFiles: 40, ChurnTime: 200 * time.Millisecond,
+	}
+}
+
+func needRsync(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("rsync"); err == nil {
+		return
+	}
+	if testing.Short() {
+		t.Skip(syncertest.ErrNoRsync)
+	}
+	t.Fatal(syncertest.ErrNoRsync)
+}
+
+// script makes a program that does nothing but what the shell script says.
+func script(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// TestEndToEnd measures everything on trees that are as small as can be.
+func TestEndToEnd(t *testing.T) {
+	needRsync(t)
+	lockstep := filepath.Join(t.TempDir(), "lockstep")
+	if out, err := exec.Command("go", "build", "-o", lockstep, "../lockstep").CombinedOutput(); err != nil {
+		t.Fatalf("build lockstep: %v\n%s", err, out)
+	}
+	dir := t.TempDir()
+	var stdout, stderr strings.Builder
+	o := options{lockstep: lockstep, rsync: "rsync", dir: dir, json: true, sizes: tinySizes()}
+	if code := execute(t.Context(), o, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, stderr.String())
+	}
+	var got results
+	if err := json.Unmarshal([]byte(stdout.String()), &got); err != nil {
+		t.Fatalf("%v:\n%s", err, stdout.String())
+	}
+	rows := map[string]int{}
+	for _, r := range got.Rows {
+		rows[r.Measurement]++
+		if r.Lockstep == nil && r.Ratio == nil || r.Lockstep != nil && *r.Lockstep < 0 || r.Samples == 0 {
+			t.Errorf("there is no value in %+v", r)
+		}
+		// 40 small files tell nothing about the speed, but these have no clock in them.
+		if r.Measurement == "delta" && r.Unit == "bytes" && (*r.Lockstep > 64<<10 || *r.Rsync > 64<<10) {
+			t.Errorf("a change of 4 KiB in 1 MiB took %v and %v bytes", *r.Lockstep, *r.Rsync)
+		}
+	}
+	for _, name := range []string{"latency", "burst", "delta", "first push", "nothing to do", "memory"} {
+		if rows[name] == 0 {
+			t.Errorf("no row of %q in %v", name, rows)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%d names are left in the directory, %v", len(left), err)
+	}
+}
+
+// TestWrongResults: a program that fails, one that claims success, and one that dies.
+func TestWrongResults(t *testing.T) {
+	needRsync(t)
+	for _, tt := range []struct{ name, script, only, want string }{
+		{"fails", "echo no such host; exit 10", "first", "exit status 10: no such host"},
+		{"brings nothing over", "exit 0", "first", "does not equal"},
+		{"no delta", "exit 0", "delta", "does not equal"},
+		{"dies while it watches", "echo last words; exit 12", "latency", "last words"},
+		{"ends while it watches", "exit 0", "burst", "ended"},
+		{"is gone before it is measured", "exit 0", "memory", "ended"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			var stderr strings.Builder
+			o := options{lockstep: script(t, tt.script), rsync: "rsync", dir: dir, only: tt.only, sizes: tinySizes()}
+			if code := execute(t.Context(), o, io.Discard, &stderr); code != codeWrong {
+				t.Errorf("exit code %d, want %d", code, codeWrong)
+			}
+			if !strings.Contains(stderr.String(), tt.want) {
+				t.Errorf("stderr has no %q:\n%s", tt.want, stderr.String())
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("%d names are left in the directory, %v", len(left), err)
+			}
+		})
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"-help"}, 0, "-short"},
+		{[]string{"-only", "latency,speed"}, codeSetup, `no measurement "speed"`},
+		{[]string{"-only", "speed"}, codeSetup, `no measurement "speed"`},
+		{[]string{"src"}, codeSetup, `["src"]`},
+		{[]string{"-lockstep", "./there-is-none"}, codeSetup, "there-is-none"},
+		{[]string{"-lockstep", "/bin/true", "-dir", "./there-is-none"}, codeSetup, "there-is-none"},
+	} {
+		var stderr strings.Builder
+		if code := run(tt.args, io.Discard, &stderr); code != tt.code || !strings.Contains(stderr.String(), tt.want) {
+			t.Errorf("run(%q) = %d, want %d, and %q in:\n%s", tt.args, code, tt.code, tt.want, stderr.String())
+		}
+	}
+}

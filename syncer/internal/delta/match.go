@@ -103,6 +103,32 @@ type table struct {
 	size int // log2 of len(head)
 	head []int32
 	next []int32
+	// maybe has a bit for each sum that is there, by 18 other bits of it: it stays in the
+	// first-level cache, and nearly every offset of new data ends at it.
+	maybe [1 << 18 / 64]uint64
+}
+
+// fold makes 18 bits of a weak sum.
+func fold(sum uint32) uint32 { return sum * 0x9E3779B1 >> 14 }
+
+// scan rolls a window of n bytes over out, which leaves it, and in, which enters, until
+// its sum may be that of a block. It returns how many bytes it moved on.
+func (t *table) scan(roll *checksum.Rolling, out, in []byte, n int) (moved int, found bool) {
+	r := *roll
+	in = in[:len(out)]
+	for i := range out {
+		r.Roll(n, out[i], in[i])
+		sum := r.Sum()
+		if f := fold(sum); t.maybe[f>>6]>>(f&63)&1 == 0 {
+			continue
+		}
+		if t.head[checksum.Mix(sum, t.size)] >= 0 {
+			*roll = r
+			return i + 1, true
+		}
+	}
+	*roll = r
+	return len(out), false
 }
 
 // build enters all blocks of full length. The short last one can only stand at the
@@ -114,6 +140,7 @@ func (t *table) build(s *Sums) {
 	for i := range t.head {
 		t.head[i] = -1
 	}
+	clear(t.maybe[:])
 	for i := s.Count - 1; i >= 0; i-- { // backwards: chains ascend
 		if s.Len(i) != s.BlockLen {
 			continue
@@ -121,6 +148,8 @@ func (t *table) build(s *Sums) {
 		slot := checksum.Mix(s.weak[i], t.size)
 		t.next[i] = t.head[slot]
 		t.head[slot] = i
+		f := fold(s.weak[i])
+		t.maybe[f>>6] |= 1 << (f & 63)
 	}
 }
 
@@ -132,7 +161,7 @@ func (m *Matcher) run() error {
 		i := m.find(roll.Sum(), window)
 		if i < 0 {
 			var err error
-			if i, err = m.slide(&roll, n); err != nil {
+			if i, err = m.slide(roll, n); err != nil {
 				return err
 			}
 			if i < 0 {
@@ -147,20 +176,21 @@ func (m *Matcher) run() error {
 }
 
 // slide moves the window byte by byte, through what is in the buffer, until a block matches.
-func (m *Matcher) slide(roll *checksum.Rolling, n int) (int32, error) {
+func (m *Matcher) slide(roll checksum.Rolling, n int) (int32, error) {
 	for m.pos+n < len(m.buf) {
-		roll.Roll(n, m.buf[m.pos], m.buf[m.pos+n])
-		m.pos++
+		// As far as the literal may grow in one piece, or the buffer goes.
+		steps := min(MaxLiteral-(m.pos-m.lit), len(m.buf)-m.pos-n)
+		moved, found := m.table.scan(&roll, m.buf[m.pos:m.pos+steps], m.buf[m.pos+n:m.pos+n+steps], n)
+		m.pos += moved
 		if m.pos-m.lit >= MaxLiteral {
 			if err := m.literal(m.pos); err != nil {
 				return -1, err
 			}
 		}
-		sum := roll.Sum()
-		if m.table.head[checksum.Mix(sum, m.table.size)] < 0 {
+		if !found {
 			continue
 		}
-		if i := m.find(sum, m.buf[m.pos:m.pos+n]); i >= 0 {
+		if i := m.find(roll.Sum(), m.buf[m.pos:m.pos+n]); i >= 0 {
 			return i, nil
 		}
 	}

@@ -1,7 +1,6 @@
 package sysctl
 
 import (
-	"math"
 	"strings"
 	"testing"
 )

@@ -87,16 +87,23 @@ func notThere(err error) error {
 	return err
 }
 
-// identify looks at the directory that is pushed. A source that is a single file is
-// identified by itself.
+// identify looks at the directory that is pushed. A source that is a single file goes by
+// the directory it is in: who saves a file often puts another one in its place.
 func (t *Tree) identify() error {
 	fd := t.fd
 	if t.opts.Prefix != "" {
-		var err error
-		if fd, err = beneath.Open(t.fd, t.opts.Prefix, unix.O_PATH, 0); err != nil {
+		top, err := beneath.Open(t.fd, t.opts.Prefix, unix.O_PATH, 0)
+		if err != nil {
 			return err
 		}
-		defer unix.Close(fd)
+		defer unix.Close(top)
+		var st unix.Stat_t
+		if err := unix.Fstat(top, &st); err != nil {
+			return err
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			fd = top
+		}
 	}
 	var err error
 	t.id, err = identity(fd)

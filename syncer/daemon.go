@@ -82,6 +82,9 @@ func (d *daemon) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 			l.entries.Add(flist.Entry{Name: name})
 		}
 	}
+	for _, name := range plan.Unsure {
+		l.siblings(parent(name)) // the peer sees what stands there, and knows the rules
+	}
 	if l.entries.Len() == 0 {
 		return Report{Problems: l.problems}, nil
 	}
@@ -108,7 +111,7 @@ func (l *lister) tree(ctx context.Context, top flist.Entry) error {
 		l.entries.Add(top)
 		return nil
 	}
-	since := l.since.UnixNano()
+	since, content := l.since.UnixNano(), top.Flags&flist.Content != 0
 	visit := func(dir flist.Entry, others []flist.Entry, partial bool) error {
 		if partial || !l.prune {
 			setPartial(&dir)
@@ -117,7 +120,7 @@ func (l *lister) tree(ctx context.Context, top flist.Entry) error {
 		}
 		l.entries.Add(dir)
 		for _, e := range others {
-			if e.IsRegular() && !l.since.IsZero() && e.Ctime >= since {
+			if e.IsRegular() && (content || !l.since.IsZero() && e.Ctime >= since) {
 				e.Flags |= flist.Content
 			}
 			l.entries.Add(e)
@@ -168,7 +171,7 @@ func (d *daemon) run(ctx context.Context, src *source.Tree, l lister, missing bo
 	}
 	j := sender.Job{
 		List:   sender.NewList(l.entries),
-		Delete: d.cfg.Delete,
+		Delete: l.prune,
 		// Deleting a directory spares what a rule protects in it only if the peer knows the rules.
 		Prune:  l.pruned || missing && len(rules) > 0,
 		Filter: rules,

@@ -28,7 +28,7 @@ func changed(names ...string) []syncer.Path {
 func tree(names ...string) []syncer.Path {
 	var paths []syncer.Path
 	for _, n := range names {
-		paths = append(paths, syncer.Path{Name: n, Tree: true, Content: true})
+		paths = append(paths, syncer.Path{Name: n, Tree: true})
 	}
 	return paths
 }
@@ -277,31 +277,40 @@ func TestInteropSources(t *testing.T) {
 		{"wildcards in the path", "dir/", "we[i]rd*? \\x", []string{"we[i]rd*? \\x", "we[i]rd*? \\x/sub", "we[i]rd*? \\x/sub/x"}},
 		{"the module's name in the path", "dir/", "a m", []string{"a m", "a m/sub", "a m/sub/x"}},
 		{"the module's name in the path, with a slash", "dir/", "a m/", []string{"a m", "a m/sub", "a m/sub/x"}},
+		{"a dash", "dir/", "-n", []string{"-n", "-n/sub", "-n/sub/x"}},
+		{"an option", "dir/", "--remove-source-files/", []string{"--remove-source-files", "--remove-source-files/sub", "--remove-source-files/sub/x"}},
+		{"a dash and wildcards", "dir/", "-[x]*", []string{"-[x]*", "-[x]*/sub", "-[x]*/sub/x"}},
+		{"slashes", "dir/", "/a//", []string{"a", "a/sub", "a/sub/x"}},
 		{"spaces and a dash", "dir/", "- -x y", []string{"- -x y", "- -x y/sub", "- -x y/sub/x"}},
 		{"a line feed and no UTF-8", "dir/", "new\nline\xff", []string{"new\nline\xff", "new\nline\xff/sub", "new\nline\xff/sub/x"}},
 		{"empty", "empty", "", []string{"empty"}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t)
-			write(t, r.in("f"), "x")
-			write(t, r.in("dir/sub/x"), "x")
-			mkdir(t, r.in("empty"))
-			cfg := r.config()
-			cfg.Source = r.src + "/" + tt.source
-			cfg.Target.Path = tt.path
-			if tt.want == nil {
-				rep, err := r.push(cfg)
-				if code := syncer.ExitCode(rep, err); code != syncer.CodeFile && code != syncer.CodeUsage {
-					t.Errorf("exit code %d, error %v", code, err)
+		for _, chroot := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, chroot %v", tt.name, chroot), func(t *testing.T) {
+				t.Parallel()
+				if chroot {
+					needRoot(t)
 				}
-			} else {
-				r.mustPush(cfg)
-			}
-			if diff := cmp.Diff(tt.want, names(t, r.dst)); diff != "" {
-				t.Errorf("on the target (-want +got):\n%s", diff)
-			}
-		})
+				r := newRig(t, func(c *syncertest.DaemonConfig) { c.Chroot = chroot })
+				write(t, r.in("f"), "x")
+				write(t, r.in("dir/sub/x"), "x")
+				mkdir(t, r.in("empty"))
+				cfg := r.config()
+				cfg.Source = r.src + "/" + tt.source
+				cfg.Target.Path = tt.path
+				if tt.want == nil {
+					rep, err := r.push(cfg)
+					if code := syncer.ExitCode(rep, err); code != syncer.CodeFile && code != syncer.CodeUsage {
+						t.Errorf("exit code %d, error %v", code, err)
+					}
+				} else {
+					r.mustPush(cfg)
+				}
+				if diff := cmp.Diff(tt.want, names(t, r.dst)); diff != "" {
+					t.Errorf("on the target (-want +got):\n%s", diff)
+				}
+			})
+		}
 	}
 }
 
@@ -324,6 +333,28 @@ func TestInteropPathIsNoPattern(t *testing.T) {
 			}
 			if diff := cmp.Diff([]string{filepath.Join(path, "f")}, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A directory that is there already keeps its own attributes, wildcards in its name or not: the
+// source is put into it.
+func TestInteropPathKeepsAttributes(t *testing.T) {
+	for _, path := range []string{"plain/", "we[i]rd/", "star*"} {
+		t.Run(path, func(t *testing.T) {
+			r := newRig(t)
+			write(t, r.in("dir/f"), "x")
+			mkdir(t, r.at(path))
+			chmod(t, r.at(path), 0o711)
+			cfg := r.config()
+			cfg.Source, cfg.Target.Path = r.in("dir"), path
+			r.mustPush(cfg)
+			if got := read(t, r.at(path+"/dir/f")); got != "x" {
+				t.Errorf("what arrived is %q", got)
+			}
+			if fi, err := os.Stat(r.at(path)); err != nil || fi.Mode().Perm() != 0o711 {
+				t.Errorf("mode %v, %v", fi.Mode(), err)
 			}
 		})
 	}

@@ -27,7 +27,7 @@ type localDir struct {
 	root   *source.Identity // who the target is; nil before the first push
 }
 
-func newLocal(cfg *Config, p place) *localDir {
+func newLocal(cfg *Config, p place) pusher {
 	// Reading the umask means setting it: once, before anything runs beside us.
 	mask := unix.Umask(0o022)
 	unix.Umask(mask)
@@ -43,6 +43,8 @@ func (l *localDir) full(ctx context.Context, src *source.Tree, j job) (Report, e
 }
 
 func (l *localDir) partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
+	// Removing looks at what stands there, and at the rules for that.
+	plan.Missing = append(plan.Missing, plan.Unsure...)
 	if len(plan.Missing)+len(plan.Entries)+len(plan.Trees) == 0 {
 		return Report{}, nil
 	}

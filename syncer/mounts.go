@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 )
 
 // mounts remembers where below the source file systems were mounted. One that is
@@ -16,11 +17,11 @@ type mounts struct {
 }
 
 // look takes in what is mounted now below root and returns the names at which something
-// was mounted before and is not any more.
-func (m *mounts) look(root string) (map[string]bool, error) {
+// was mounted before and is not any more, and the devices of those that are there.
+func (m *mounts) look(root string) (map[string]bool, map[string]uint64, error) {
 	root, err := filepath.EvalSymlinks(root)
 	if err != nil {
-		return nil, nil // opening the source will tell
+		return nil, nil, nil // opening the source will tell
 	}
 	under := strings.TrimSuffix(root, "/") + "/"
 	now := map[string]bool{}
@@ -31,7 +32,7 @@ func (m *mounts) look(root string) (map[string]bool, error) {
 		return true, false
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the table of mounts: %w", err)
+		return nil, nil, fmt.Errorf("read the table of mounts: %w", err)
 	}
 	var gone map[string]bool
 	for name := range m.seen {
@@ -48,5 +49,12 @@ func (m *mounts) look(root string) (map[string]bool, error) {
 	for name := range now {
 		m.seen[name] = true
 	}
-	return gone, nil
+	devices := map[string]uint64{}
+	for name := range now {
+		var st unix.Stat_t
+		if unix.Lstat(under+name, &st) == nil {
+			devices[name] = st.Dev
+		}
+	}
+	return gone, devices, nil
 }

@@ -14,6 +14,9 @@ const (
 	// HZ=100, doubled: a file that was written within it before it was read may have been
 	// written again without its ctime telling.
 	ctimeGrain = 20 * time.Millisecond
+	// coarseGrain is that of file systems that keep whole seconds (ext4 with inodes of 128 bytes,
+	// ext3), or every second one (FAT).
+	coarseGrain = 2*time.Second + ctimeGrain
 	// fresh is how long after its last change a sent file is worth remembering: a hint that
 	// is still on its way comes from a change not older than this.
 	fresh = time.Minute
@@ -32,6 +35,14 @@ func versionOf(e *flist.Entry, at time.Time) version {
 
 // age is how long before it was read the file was changed.
 func (v *version) age() time.Duration { return time.Duration(v.at - v.ctime) }
+
+// grain is how long before it was read a file must have been changed for its ctime to tell.
+func (v *version) grain() time.Duration {
+	if v.ctime%int64(time.Second) == 0 {
+		return coarseGrain
+	}
+	return ctimeGrain
+}
 
 // recent remembers which versions of files the target has. A change that was seen while
 // its file was on the way is mostly that very version: then there is nothing to do.
@@ -66,5 +77,5 @@ func (r *recent) add(s *sending) {
 // is says whether the target surely has e as it is now.
 func (r *recent) is(e *flist.Entry) bool {
 	v, ok := r.versions[e.Name]
-	return ok && e.IsRegular() && v.age() > ctimeGrain && v == versionOf(e, time.Unix(0, v.at))
+	return ok && e.IsRegular() && v.age() > v.grain() && v == versionOf(e, time.Unix(0, v.at))
 }

@@ -137,14 +137,17 @@ func TestEmptySource(t *testing.T) {
 	if !exists(t, filepath.Join(dst, "new")) || !watch.Suspect() {
 		t.Errorf("new arrived: %v; suspect: %v", exists(t, filepath.Join(dst, "new")), watch.Suspect())
 	}
-	// What it saw come and go itself it deletes.
-	if err := os.Remove(filepath.Join(src, "new")); err != nil {
+	// Not even a name that comes and goes deletes its twin: it may be one of the target's own.
+	write(t, filepath.Join(dst, "uploads", "old"), "o")
+	write(t, filepath.Join(src, "uploads", "new"), "n")
+	mustPush(t, watch, Batch{Paths: []Path{{Name: "uploads", Tree: true}}})
+	if err := os.RemoveAll(filepath.Join(src, "uploads")); err != nil {
 		t.Fatal(err)
 	}
-	mustPush(t, watch, paths("new"))
+	mustPush(t, watch, paths("uploads"))
 	precious()
-	if exists(t, filepath.Join(dst, "new")) {
-		t.Error("a file that came and went stays on the target")
+	if !exists(t, filepath.Join(dst, "uploads", "old")) {
+		t.Error("a name of the target's own was deleted")
 	}
 	// Another directory in its place, as when it is mounted at last, is a new beginning.
 	if err := os.Rename(src, src+".below"); err != nil {
@@ -154,6 +157,23 @@ func TestEmptySource(t *testing.T) {
 	mustPush(t, watch, Full())
 	if exists(t, filepath.Join(dst, "precious")) || watch.Suspect() {
 		t.Error("the real source is there, but the target is not pruned")
+	}
+
+	// Where the target is empty as well there is nothing to be careful about.
+	fresh := t.TempDir()
+	both := newPair(t, filepath.Join(fresh, "src"), filepath.Join(fresh, "dst"), nil)
+	if err := os.Mkdir(filepath.Join(fresh, "src"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mustPush(t, both, Full())
+	write(t, filepath.Join(fresh, "src", "f"), "f")
+	mustPush(t, both, paths("f"))
+	if err := os.Remove(filepath.Join(fresh, "src", "f")); err != nil {
+		t.Fatal(err)
+	}
+	mustPush(t, both, paths("f"))
+	if exists(t, filepath.Join(fresh, "dst", "f")) || both.Suspect() {
+		t.Error("a fresh pair is not trusted")
 	}
 
 	if err := os.Remove(filepath.Join(src, "real")); err != nil {

@@ -22,6 +22,9 @@ const (
 	rootPoll = time.Second
 	// againAfter is the wait before a file is sent again that changed while it was read.
 	againAfter = 50 * time.Millisecond
+	// vanishedMax is how often in a row a path may vanish under our hands before that is a failure
+	// like others: some targets call a name that they cannot hold a missing one.
+	vanishedMax = 4
 )
 
 // Outcome is what Run tells about each push.
@@ -82,7 +85,8 @@ func (s *Syncer) giveBack(feed Feed, b Batch, rep *Report) {
 			continue
 		}
 		bad[p.Path] = true
-		if p.Vanished() {
+		if p.Vanished() && s.failures[p.Path] < vanishedMax {
+			s.count(p.Path)
 			again = append(again, Path{Name: p.Path, Tree: true})
 		} else {
 			failed = append(failed, Path{Name: p.Path, Tree: true, Content: true})
@@ -111,11 +115,15 @@ const failuresMax = 1 << 12
 func (s *Syncer) failed(paths []Path) time.Duration {
 	most := 0
 	for _, p := range paths {
-		if _, known := s.failures[p.Name]; !known && len(s.failures) >= failuresMax {
-			clear(s.failures)
-		}
-		s.failures[p.Name]++
-		most = max(most, s.failures[p.Name])
+		most = max(most, s.count(p.Name))
 	}
 	return retryAfter(most)
+}
+
+func (s *Syncer) count(name string) int {
+	if _, known := s.failures[name]; !known && len(s.failures) >= failuresMax {
+		clear(s.failures)
+	}
+	s.failures[name]++
+	return s.failures[name]
 }

@@ -200,7 +200,7 @@ func TestExitCode(t *testing.T) {
 // What is remembered of sent files is believed only when the file's ctime could not have
 // stood still over another write.
 func TestRecent(t *testing.T) {
-	at := time.Unix(1700000000, 0)
+	at := time.Unix(1700000000, 123456789)
 	e := flist.Entry{Name: "f", Mode: unix.S_IFREG | 0o644, Ino: 7, Size: 3, Sec: 5, Ctime: at.Add(-time.Second).UnixNano()}
 	with := func(change func(*flist.Entry)) flist.Entry {
 		c := e
@@ -217,6 +217,8 @@ func TestRecent(t *testing.T) {
 	s.add(&e, at)
 	s.add(&fresh, at.Add(ctimeGrain/2))
 	s.add(&old, at)
+	whole := with(func(e *flist.Entry) { e.Name, e.Ctime = "whole", at.Truncate(time.Second).UnixNano() })
+	s.add(&whole, at)
 	r.add(&s)
 	for _, tt := range []struct {
 		name string
@@ -225,6 +227,7 @@ func TestRecent(t *testing.T) {
 	}{
 		{"as it was sent", e, true},
 		{"written right before it was read", fresh, false},
+		{"a time in whole seconds, perhaps of a file system that keeps no others", whole, false},
 		{"long unchanged, which no hint can be about", old, false},
 		{"another ctime", with(func(e *flist.Entry) { e.Ctime++ }), false},
 		{"another inode", with(func(e *flist.Entry) { e.Ino++ }), false},

@@ -62,7 +62,7 @@ type Syncer struct {
 
 	root     *source.Identity // who the source is; nil before the first push
 	suspect  bool             // it was empty when it was first seen: it may not be who it seems
-	pushed   bool             // a full push arrived
+	pushed   bool             // a full push reached its end, if only in part
 	failures map[string]int   // of paths that did not arrive, in a row
 	mounts   mounts
 }
@@ -81,13 +81,17 @@ func New(cfg Config) (*Syncer, error) {
 	s.src = source.Options{
 		Recurse: cfg.Recurse, Links: cfg.Links, Devices: cfg.Devices, Specials: cfg.Specials,
 		OneFileSystem: cfg.OneFileSystem, Filter: rules, Prefix: place.prefix,
+		ListAll: cfg.Delete && cfg.Target.Remote(),
 	}
-	if cfg.Target.Remote() {
-		s.target = newDaemon(&s.cfg)
-		return s, nil
-	}
-	s.target = newLocal(&s.cfg, place)
+	s.target = newTarget(&s.cfg, place)
 	return s, nil
+}
+
+func newTarget(cfg *Config, p place) pusher {
+	if cfg.Target.Remote() {
+		return newDaemon(cfg)
+	}
+	return newLocal(cfg, p)
 }
 
 // WatchRoot is the directory to watch: the paths of a batch are relative to it.
@@ -150,19 +154,24 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 		return Report{}, report.Fail(code, err, "nothing was sent and nothing deleted")
 	}
 	defer tree.Close()
-	if err := s.checkRoot(tree); err != nil {
+	if err := s.checkRoot(ctx, tree); err != nil {
 		return Report{}, err
 	}
 	var j job
 	if s.pushed && !b.Oldest.IsZero() {
-		j.since = b.Oldest.Add(-sinceSlack)
+		// Either the clock was set since, or both are the same: the earlier one sees more.
+		j.since = time.Now().Add(-time.Since(b.Oldest))
+		if b.Oldest.Round(0).Before(j.since) {
+			j.since = b.Oldest
+		}
+		j.since = j.since.Add(-sinceSlack)
 	}
 	rep, full, err := s.push(ctx, tree, b, j)
 	if err != nil && ctx.Err() != nil {
 		// Whatever broke, it broke because we were told to end.
 		err = &Failure{Code: CodeSignal, Err: context.Cause(ctx)}
 	}
-	if err == nil && full && !rep.Partial {
+	if err == nil && full {
 		s.pushed = true
 	}
 	s.rename(&rep)
@@ -177,7 +186,7 @@ func (s *Syncer) guarded() (source.Options, error) {
 		return o, nil
 	}
 	var err error
-	if o.Unmounted, err = s.mounts.look(s.place.root); err != nil {
+	if o.Unmounted, o.Mounted, err = s.mounts.look(s.place.root); err != nil {
 		return o, report.Fail(CodeFile, err, "without it an unmounted directory could look like a deleted one; nothing was sent")
 	}
 	return o, nil
@@ -200,10 +209,10 @@ func (s *Syncer) push(ctx context.Context, tree *source.Tree, b Batch, j job) (R
 	if err != nil {
 		return Report{}, false, err
 	}
-	if !s.cfg.Delete {
-		plan.Missing = nil
+	j.prune = s.cfg.Delete && !s.suspect
+	if !j.prune {
+		plan.Missing, plan.Unsure = nil, nil
 	}
-	j.prune = s.cfg.Delete
 	rep, err := s.target.partial(ctx, tree, plan, j)
 	rep.Problems = append(rep.Problems, plan.Problems...)
 	return rep, false, err
@@ -235,10 +244,10 @@ func (s *Syncer) rename(rep *Report) {
 	}
 }
 
-// checkRoot makes sure that the source is who it was. A source that was empty when it
-// was first seen is suspect: perhaps what belongs there is not mounted yet. It is pushed
-// but prunes nothing, and another directory in its place is a new beginning.
-func (s *Syncer) checkRoot(tree *source.Tree) error {
+// checkRoot makes sure that the source is who it was. A source that is empty when it is
+// first seen, while the target is not, is suspect: perhaps what belongs there is not mounted
+// yet. It is pushed but deletes nothing, and another directory in its place is a new beginning.
+func (s *Syncer) checkRoot(ctx context.Context, tree *source.Tree) error {
 	id := tree.Identity()
 	if s.root != nil && s.root.Same(id) {
 		return nil
@@ -248,20 +257,38 @@ func (s *Syncer) checkRoot(tree *source.Tree) error {
 			fmt.Errorf("%w: %q is another directory than the one pushed before: unmounted, renamed or replaced", ErrRoot, s.WatchRoot()),
 			"nothing was sent and nothing deleted; it goes on when the directory is back, or after a restart")
 	}
-	empty, err := tree.Empty()
+	suspect, err := s.wouldEmpty(ctx, tree)
 	if err != nil {
-		return report.Fail(CodePartial, fmt.Errorf("look into the source %q: %w", s.WatchRoot(), err), "")
+		return err
 	}
-	if empty && s.cfg.Delete && !s.cfg.AllowEmpty && !s.cfg.Keep {
+	if suspect && !s.cfg.Keep {
 		return report.Fail(CodeSelect,
 			fmt.Errorf("%w: %q holds nothing, and --delete would empty %s", ErrEmptySource, s.WatchRoot(), path.Clean(s.cfg.Target.String())),
 			"is it mounted? --allow-empty says that it is meant")
 	}
-	s.root, s.pushed = &id, false
-	s.suspect = empty && s.cfg.Delete && !s.cfg.AllowEmpty
+	s.root, s.pushed, s.suspect = &id, false, suspect
 	return nil
 }
 
-// Suspect says that the source was empty when it was first seen, so that nothing is
-// pruned on the target: for the log.
+// wouldEmpty says whether the source is empty and a full push would delete something: a
+// dry run asks the target.
+func (s *Syncer) wouldEmpty(ctx context.Context, tree *source.Tree) (bool, error) {
+	if !s.cfg.Delete || s.cfg.AllowEmpty {
+		return false, nil
+	}
+	empty, err := tree.Empty()
+	if err != nil {
+		return false, report.Fail(CodePartial, fmt.Errorf("look into the source %q: %w", s.WatchRoot(), err), "")
+	}
+	if !empty {
+		return false, nil
+	}
+	cfg := s.cfg
+	cfg.DryRun, cfg.Keep, cfg.MaxDelete, cfg.Sink = true, false, -1, Sink{}
+	rep, err := newTarget(&cfg, s.place).full(ctx, tree, job{prune: true})
+	return rep.Stats.Deleted > 0, err
+}
+
+// Suspect says that the source was empty when it was first seen and the target was not, so
+// that nothing is deleted there: for the log.
 func (s *Syncer) Suspect() bool { return s.suspect }

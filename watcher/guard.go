@@ -26,7 +26,7 @@ func (s *session) look(ctx context.Context) {
 // checkRoot reports whether the directory that is watched is still at the root's path.
 func (s *session) checkRoot() bool {
 	id, _, err := identify(s.tree.root)
-	if err == nil && id != s.stats.Root {
+	if err == nil && (id != s.stats.Root || !s.w.leadsTo(id)) {
 		err = errReplaced
 	}
 	if err != nil {

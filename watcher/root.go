@@ -59,9 +59,7 @@ func isRemote(fsType int64) bool {
 
 // resolvedRoot gives the root without symbolic links. New did that, unless the root was absent then.
 func (w *Watcher) resolvedRoot() (string, error) {
-	if w.resolved {
-		return w.cfg.Root, nil
-	}
+	w.resolved = false // a symbolic link may lead elsewhere by now
 	if err := w.resolveRoot(); err != nil {
 		return "", err
 	}
@@ -69,4 +67,10 @@ func (w *Watcher) resolvedRoot() (string, error) {
 		return "", fmt.Errorf("look at root %q: %w", w.cfg.Root, os.ErrNotExist)
 	}
 	return w.cfg.Root, nil
+}
+
+// leadsTo says whether the root as it was given, maybe a symbolic link, still is id's directory.
+func (w *Watcher) leadsTo(id Identity) bool {
+	var st unix.Stat_t
+	return unix.Stat(w.given, &st) == nil && uint64(st.Dev) == id.Dev && st.Ino == id.Ino
 }

@@ -114,6 +114,7 @@ func (t *tree) lookAgain(ctx context.Context, abs, rel string, op fsnotify.Op) {
 	dir := err == nil && isDir(&st)
 	switch {
 	case !wasDir && t.excluded(rel, dir):
+		t.marks.add(Change{Path: parentOf(rel)}) // its time changed nevertheless
 	case dir && n != nil && !n.polled && n.id == inodeOf(&st):
 		// Its parent's listing was quicker, and that Tree change covers it.
 		t.marks.add(Change{Path: rel})

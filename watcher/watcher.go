@@ -72,7 +72,8 @@ type Stats struct {
 // A Watcher watches one root. New makes it, Run does the work.
 type Watcher struct {
 	cfg      Config
-	resolved bool // cfg.Root has no symbolic links left in it
+	given    string // the root, absolute, symbolic links in it
+	resolved bool   // cfg.Root has no symbolic links left in it
 	running  atomic.Bool
 
 	// newInstance is fsnotify's constructor, or a test's with a small queue.
@@ -113,10 +114,14 @@ func (w *Watcher) resolveRoot() error {
 	if w.cfg.Root == "" {
 		return errors.New("root is empty")
 	}
-	abs, err := filepath.Abs(w.cfg.Root)
-	if err != nil {
-		return fmt.Errorf("make root %q absolute: %w", w.cfg.Root, err)
+	if w.given == "" {
+		abs, err := filepath.Abs(w.cfg.Root)
+		if err != nil {
+			return fmt.Errorf("make root %q absolute: %w", w.cfg.Root, err)
+		}
+		w.given = abs
 	}
+	abs := w.given
 	w.cfg.Root = abs
 	real, err := filepath.EvalSymlinks(abs)
 	if errors.Is(err, fs.ErrNotExist) {

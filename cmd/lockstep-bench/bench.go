@@ -75,7 +75,7 @@ func newBench(ctx context.Context, o options, progress io.Writer) (*bench, error
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(o.dir, "lockstep-bench-")
+	dir, err := os.MkdirTemp(workDir(o.dir, o.sizes), "lockstep-bench-")
 	if err != nil {
 		return nil, err
 	}
@@ -104,13 +104,13 @@ func program(name string) (string, error) {
 }
 
 func (b *bench) open() (err error) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(b.dir, &fs); err != nil {
-		return fmt.Errorf("look for free space in %q: %w", b.dir, err)
+	fs, err := statfs(b.dir)
+	if err != nil {
+		return err
 	}
-	if free := int64(fs.Bavail) * fs.Bsize; free < b.sizes.needDisk {
+	if fs.free < b.sizes.needDisk {
 		return fmt.Errorf("%q has %d MiB free, %d MiB are needed (-dir names another place, -short needs less)",
-			b.dir, free>>20, b.sizes.needDisk>>20)
+			b.dir, fs.free>>20, b.sizes.needDisk>>20)
 	}
 	if b.restore, err = raiseWatches(2 * max(b.sizes.MemoryFiles, slices.Max(b.sizes.LatencyTrees)) / filesPerDir); err != nil {
 		return err
@@ -118,7 +118,7 @@ func (b *bench) open() (err error) {
 	if b.results.Host, err = b.describe(); err != nil {
 		return err
 	}
-	b.results.Short = b.sizes.Short
+	b.results.Host.Filesystem, b.results.Short = fs.name, b.sizes.Short
 	for _, name := range []string{"local", "module"} {
 		if err := os.Mkdir(filepath.Join(b.dir, name), 0o755); err != nil {
 			return err
@@ -203,13 +203,14 @@ func (b *bench) close() error {
 func (b *bench) remove() error {
 	var g errgroup.Group
 	g.SetLimit(8)
-	for _, pattern := range []string{"local/*", "module/*", "*"} {
-		dirs, err := filepath.Glob(filepath.Join(b.dir, pattern))
-		if err != nil {
-			return err
+	for _, sub := range []string{"local", "module", "."} {
+		dir := filepath.Join(b.dir, sub)
+		names, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return errors.Join(err, g.Wait())
 		}
-		for _, dir := range dirs {
-			g.Go(func() error { return os.RemoveAll(dir) })
+		for _, name := range names {
+			g.Go(func() error { return os.RemoveAll(filepath.Join(dir, name.Name())) })
 		}
 	}
 	return errors.Join(g.Wait(), os.RemoveAll(b.dir))

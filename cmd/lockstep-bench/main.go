@@ -77,7 +77,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	short := fs.Bool("short", false, "smaller trees and fewer repetitions: under 40 s")
 	fs.StringVar(&o.lockstep, "lockstep", "./lockstep", "the `program` to measure")
 	fs.StringVar(&o.rsync, "rsync", "rsync", "the `program` to measure beside it, and the daemon")
-	fs.StringVar(&o.dir, "dir", "", "work in a new directory below `DIR`, up to 6 GiB (default: the system's temporary directory)")
+	fs.StringVar(&o.dir, "dir", "", "work in a new directory below `DIR`, up to 6 GiB (default: the system's temporary directory; with -short /dev/shm where it has 1 GiB)")
 	fs.BoolVar(&o.json, "json", false, "print JSON")
 	fs.StringVar(&o.only, "only", "", "measure these alone, a `list` of "+strings.Join(measurementNames(), ","))
 	if err := fs.Parse(args); err != nil {

@@ -41,7 +41,7 @@ func shortSizes() sizes {
 		LatencyTrees: []int{1_000, 5_000}, Samples: 30, Pause: 20 * time.Millisecond,
 		BurstFiles: 2_000, BurstDirs: 100, BurstRuns: 3,
 		DeltaSize: 64 << 20, DeltaPairs: 2,
-		FirstFiles: 5_000, FirstPairs: 1, NothingPairs: 2,
+		FirstFiles: 20_000, FirstPairs: 1, NothingPairs: 2,
 		MemoryFiles: 5_000, ChurnTime: 10 * time.Second,
 		needDisk: 1 << 30,
 	}

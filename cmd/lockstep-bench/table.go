@@ -72,6 +72,8 @@ type host struct {
 	CPUs   int    `json:"cpus"`
 	Rsync  string `json:"rsync"`
 	Load   string `json:"load"` // proc_loadavg(5), when the run began
+	// Filesystem holds the trees.
+	Filesystem string `json:"filesystem"`
 }
 
 func (r *results) writeJSON(w io.Writer) error {
@@ -96,8 +98,8 @@ func (r *results) writeText(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\n%s, Linux %s, %d CPUs, load before %s, %.0f s; %s\n",
-		r.Host.Rsync, r.Host.Kernel, r.Host.CPUs, r.Host.Load, r.Seconds, r.verdict())
+	_, err := fmt.Fprintf(w, "\n%s, Linux %s, %d CPUs, %s, load before %s, %.0f s; %s\n",
+		r.Host.Rsync, r.Host.Kernel, r.Host.CPUs, r.Host.Filesystem, r.Host.Load, r.Seconds, r.verdict())
 	return err
 }
 

@@ -12,7 +12,7 @@ import (
 func sampleResults() results {
 	timed := pairsRow("burst", "local, 10 files", "time", "s", &pairs{ours: []float64{1, 3}, theirs: []float64{1, 1}})
 	return results{
-		Host: host{Kernel: "6.18", CPUs: 2, Rsync: "rsync version 3.5.0", Load: "0.1 0.2 0.3"}, Seconds: 12.4,
+		Host: host{Kernel: "6.18", CPUs: 2, Rsync: "rsync version 3.5.0", Load: "0.1 0.2 0.3", Filesystem: "ext4"}, Seconds: 12.4,
 		Rows: []row{
 			timed.ratioAtMost(2),
 			timed.ratioAtMost(1.9),
@@ -35,7 +35,7 @@ local, 10 files time 2 2.00 s 1.00 s 2.00 ratio ≤ 1.9 MISSED
 memory local resident 1 60.0 MiB ≤ 60 met
 delta daemon on the wire 1 393597 bytes
 
-rsync version 3.5.0, Linux 6.18, 2 CPUs, load before 0.1 0.2 0.3, 12 s; 2 of 3 targets met
+rsync version 3.5.0, Linux 6.18, 2 CPUs, ext4, load before 0.1 0.2 0.3, 12 s; 2 of 3 targets met
 `
 	var got strings.Builder
 	for line := range strings.Lines(out.String()) {

@@ -38,7 +38,8 @@ func (l leakChecked) Run() int {
 
 // TestScripts runs testdata/script/*.txtar. Beside testscript's own commands there are:
 //
-//	code N PROGRAM ARG...    run it; it must end with exit code N
+//	code N[|N] PROGRAM ARG...
+//	                         run it; it must end with exit code N
 //	nobody N lockstep ARG... the same, as a user without any right
 //	watch NAME ARG...        start lockstep --watch; its log is NAME.log, its output NAME.out
 //	push NAME ARG...         start lockstep in the background, without --watch

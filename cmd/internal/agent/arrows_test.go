@@ -17,7 +17,7 @@ const module = "github.com/lockstep-sync/lockstep/"
 // What is not listed may not exist: a new package needs a line here.
 var arrows = map[string][]string{
 	"cmd/lockstep":             {"cmd/internal/agent", "syncer", "github.com/spf13/pflag"},
-	"cmd/lockstep-bench":       {"syncer/syncertest", "golang.org/x/sys"},
+	"cmd/lockstep-bench":       {"syncer/syncertest", "golang.org/x/sys", "golang.org/x/sync"},
 	"cmd/internal/agent":       {"watcher", "debounce", "syncer", "syncer/filter", "sysctl", "go.uber.org/zap", "golang.org/x/", "github.com/vbauerster/mpb"},
 	"watcher":                  {"github.com/fsnotify/fsnotify", "go.uber.org/zap", "golang.org/x/sys", "golang.org/x/sync", "github.com/moby/sys/mountinfo"},
 	"debounce":                 {"std"},
@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"syncer/internal/delta":    {"syncer/internal/wire", "syncer/internal/checksum"},
 	"syncer/internal/source":   {"syncer/filter", "syncer/internal/beneath", "syncer/internal/flist", "syncer/internal/report", "golang.org/x/sys"},
 	"syncer/internal/sender": {"syncer/internal/wire", "syncer/internal/checksum", "syncer/internal/flist", "syncer/internal/delta",
-		"syncer/internal/report", "golang.org/x/crypto/md4"},
+		"syncer/internal/report", "golang.org/x/crypto/md4", "golang.org/x/sys"},
 	"syncer/internal/tree":  {"syncer/internal/beneath", "syncer/internal/flist", "golang.org/x/sys"},
 	"syncer/internal/local": {"syncer/filter", "syncer/internal/", "golang.org/x/sys"},
 	"examples":              {"std"},

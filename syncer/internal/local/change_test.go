@@ -179,7 +179,7 @@ func TestStats(t *testing.T) {
 	want := report.Stats{
 		Files: 3, Dirs: 2, Links: 1, Specials: 1,
 		Created: 2, CreatedDirs: 1, CreatedLinks: 1, CreatedSpecials: 1,
-		Transferred: 3, TotalSize: 300_008, TransferredSize: 300_008, Literal: 300_008,
+		Transferred: 3, TotalSize: 300_009, TransferredSize: 300_008, Literal: 300_008,
 		Deleted: 2, Changed: int64(len(lines)) - 2,
 	}
 	if diff := cmp.Diff(want, res.Stats); diff != "" {

@@ -26,6 +26,7 @@ func (r *run) regular(ctx context.Context, w *twin, e flist.Entry, base string, 
 	if quick && !suspect && !r.opts.Checksum {
 		r.keep(w, &e, base, have)
 		r.finished.Add(1)
+		r.dealt.Add(e.Size)
 		return
 	}
 	f := &file{run: r, w: w, entry: e, base: base, have: have,
@@ -50,6 +51,7 @@ type file struct {
 	differed bool  // its data had to be copied
 	changed  bool  // it changed while it was read
 	copied   int64
+	told     int64 // bytes of it that run.dealt holds
 	flags    int
 }
 
@@ -57,6 +59,7 @@ type file struct {
 func (f *file) account() {
 	r, s := f.run, &f.run.res.Stats
 	r.finished.Add(1)
+	r.dealt.Add(f.entry.Size - f.told)
 	switch {
 	case f.untried:
 		return
@@ -183,7 +186,6 @@ func (f *file) copy(ctx context.Context, src *os.File, srcDev uint64) {
 			grains.learn(want, &st)
 		}
 	}
-	r.copied.Add(f.copied)
 	r.health.success()
 	f.tell(f.copied)
 }
@@ -203,6 +205,8 @@ func (f *file) tell(done int64) {
 	if f.run.opts.Sink.Progress == nil {
 		return
 	}
+	f.run.dealt.Add(done - f.told)
+	f.told = done
 	select {
 	case f.run.progress <- report.Progress{File: f.entry.Name, Done: done, Total: f.entry.Size}:
 	default:

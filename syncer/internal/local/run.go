@@ -45,7 +45,7 @@ type run struct {
 	// Owned by the collector.
 	res Result
 
-	listedFiles, listedBytes, finished, copied atomic.Int64 // for Progress alone
+	listedFiles, listedBytes, finished, dealt atomic.Int64 // for Progress alone
 }
 
 // step is something the walk did or had a worker do, to be accounted for in order.
@@ -207,6 +207,7 @@ func (r *run) count(e *flist.Entry) {
 		r.listedBytes.Add(e.Size)
 	case e.IsSymlink():
 		r.listed.Links++
+		r.listed.TotalSize += int64(len(e.Link)) // as rsync does
 	default:
 		r.listed.Specials++
 	}
@@ -219,7 +220,7 @@ func (r *run) tell(p report.Progress) {
 	}
 	p.Files = r.finished.Load()
 	p.FilesLeft = max(r.listedFiles.Load()-p.Files, 0)
-	p.Bytes = r.copied.Load()
+	p.Bytes = r.dealt.Load()
 	p.AllBytes = r.listedBytes.Load()
 	r.opts.Sink.Progress(p)
 }

@@ -83,11 +83,16 @@ func (r *run) inside(ctx context.Context, w *twin, entries []flist.Entry, comple
 		if ctx.Err() != nil {
 			return nil
 		}
+		files[i].Flags |= w.entry.Flags & flist.Content
 		_, there := names[path.Base(files[i].Name)]
 		r.entry(ctx, w, files[i], there || err != nil)
 	}
 	// A copy, so that a long list of files is not held while the subdirectories are walked.
-	return slices.Clone(entries[len(files):])
+	dirs := slices.Clone(entries[len(files):])
+	for i := range dirs {
+		dirs[i].Flags |= w.entry.Flags & flist.Content
+	}
+	return dirs
 }
 
 // names lists what is in w.

@@ -239,6 +239,11 @@ func moduleArgument(m *Module) string {
 			components[i] = strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`).Replace(c)
 		}
 	}
+	if strings.HasPrefix(m.Path, "-") {
+		// Without its chroot a daemon takes the module's name off and what is left for an
+		// option (seen with rsync 3.5.0, whose own client has the same trouble).
+		components[0] = "./" + components[0]
+	}
 	return m.Name + "/" + strings.Join(components, "/")
 }
 

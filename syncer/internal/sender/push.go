@@ -2,6 +2,7 @@ package sender
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -264,13 +265,14 @@ func (p *push) count(e *flist.Entry) {
 	case e.IsRegular():
 		s.Files++
 		s.TotalSize += e.Size
+		p.prog.AllBytes += e.Size
 	case e.IsSymlink():
 		s.Links++
+		s.TotalSize += int64(len(e.Link)) // rsync 3.5.0 flist.c, make_file
 	default:
 		s.Specials++
 	}
 	p.prog.FilesLeft = s.Files
-	p.prog.AllBytes = s.TotalSize
 }
 
 // digest fills in e's checksum. A file that cannot be read gets an impossible one: the
@@ -315,6 +317,11 @@ func (p *push) write(b []byte) error {
 
 func (p *push) writeIndex(n int32) error { return p.write(p.w.Append(p.buf[:0], n)) }
 
+// deletesHeld begins the one sign that --max-delete stopped deletions: the I/O error bit for
+// it stays within a receiving rsync, whose client exits with 0 (rsync 3.5.0 generator.c,
+// generate_files).
+const deletesHeld = "Deletions stopped due to --max-delete limit"
+
 // message takes what the peer says beside its data.
 func (p *push) message(m wire.Message) error {
 	sink := p.o.Sink
@@ -322,6 +329,9 @@ func (p *push) message(m wire.Message) error {
 	case wire.TagErrorXfer, wire.TagError, wire.TagWarning, wire.TagInfo:
 		if m.Tag == wire.TagErrorXfer {
 			p.res.Partial = true
+		}
+		if p.o.MaxDelete >= 0 && bytes.HasPrefix(m.Data, []byte(deletesHeld)) {
+			p.res.IOError |= wire.IOErrorDelLimit
 		}
 		if text := wire.Printable(m.Data); text != "" && sink.Message != nil {
 			sink.Message(text, m.Tag != wire.TagInfo)
@@ -387,5 +397,5 @@ func (p *push) goodbye() error {
 			return fmt.Errorf("%w: file index %d instead of the goodbye", wire.ErrProtocol, n)
 		}
 	}
-	return nil
+	return p.mux.Flush() // a peer that talks ahead never made us wait
 }

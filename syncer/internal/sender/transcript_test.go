@@ -1,7 +1,6 @@
 package sender_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/hex"
@@ -14,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +60,7 @@ type transcript struct {
 	reordered string
 
 	code  report.Code
+	held  bool // --max-delete stopped deletions: the client exits with 0, we see it
 	items []string
 	stats func(report.Stats) report.Stats // what is looked at of them
 	want  report.Stats
@@ -106,7 +105,7 @@ func transcripts() []transcript {
 			items: []string{".d..t...... ./", "<f..t...... big"}, stats: deltaStats, want: report.Stats{Literal: 700, Matched: 10_240 - 700}},
 		{name: "whole-file", args: more("-W"), src: big("EDIT"), dst: big(""),
 			opts: func(o *sender.Options) { o.WholeFile = true },
-			ours: []string{"--server", "-Wltpr", "--modify-window=-1", "."}},
+			ours: []string{"--server", "-lWtpr", "--modify-window=-1", "."}},
 		{name: "redo", args: base, meddle: true,
 			src:  func(t *testing.T, dir string) { put(t, dir, "f", "take care of DAMAGE on the way\n") },
 			ours: []string{"--server", "-ltpr", "--modify-window=-1", "."}},
@@ -135,7 +134,7 @@ func transcripts() []transcript {
 			dst:  func(t *testing.T, dir string) { put(t, dir, "gone", "x") },
 			opts: func(o *sender.Options) { o.DryRun = true }, job: func(j *sender.Job) { j.Prune, j.Delete = true, true },
 			ours:  []string{"--server", "-nltpr", "--delete-during", "--force", "--modify-window=-1", "."},
-			items: []string{"*deleting   gone", "<f+++++++++ hello.txt"}},
+			items: []string{"*deleting   gone", ".d..t...... ./", "<f+++++++++ hello.txt"}},
 		{name: "delete", args: more("--delete", "--exclude=keep"), src: hello,
 			dst: func(t *testing.T, dir string) {
 				for _, n := range []string{"gone", "gone dir/in", "keep"} {
@@ -149,7 +148,7 @@ func transcripts() []transcript {
 			dst:  func(t *testing.T, dir string) { put(t, dir, "gone1", "x"); put(t, dir, "gone2", "x") },
 			opts: func(o *sender.Options) { o.MaxDelete = 1 }, job: func(j *sender.Job) { j.Prune, j.Delete = true, true },
 			ours: []string{"--server", "-ltpr", "--delete-during", "--force", "--max-delete=1", "--modify-window=-1", "."},
-			code: report.CodeMaxDelete},
+			code: report.CodeOK, held: true},
 		{name: "missing", args: more("--files-from=-", "--delete-missing-args", "--force"),
 			names: "a/new.txt\na/old\ngone.txt\ngonedir\n",
 			src:   func(t *testing.T, dir string) { put(t, dir, "a/new.txt", "hello world\n") },
@@ -162,7 +161,7 @@ func transcripts() []transcript {
 			missing: []string{"a/old", "gone.txt", "gonedir"}, flags: map[string]flist.Flag{".": 0xFF, "a": flist.Top | flist.Partial},
 			reordered: "we list missing names first, for rsync 3.4.3",
 			ours:      []string{"--server", "-ltpr", "--force", "--delete-missing-args", "--modify-window=-1", "."},
-			items:     []string{"*deleting   gone.txt", "*deleting   gonedir/in", "*deleting   gonedir/", "*deleting   a/old", "<f+++++++++ a/new.txt"}},
+			items:     []string{"*deleting   gone.txt", "*deleting   gonedir/in", "*deleting   gonedir/", "*deleting   a/old", ".d..t...... a/", "<f+++++++++ a/new.txt"}},
 		{name: "auth", args: base, src: hello, auth: true,
 			ours: []string{"--server", "-ltpr", "--modify-window=-1", "."}},
 		{name: "read-only", args: base, src: hello, module: []string{"read only = yes"},
@@ -355,7 +354,7 @@ func (tr *transcript) play(t *testing.T) {
 		tr.opts(&opts)
 	}
 	format := tr.format(&opts)
-	recorded, rest := theirs.list(t, format, tr)
+	recorded, rest := theirs.list(t, format)
 	job := sender.Job{List: sender.NewList(tr.entries(t, src, recorded))}
 	if tr.job != nil {
 		tr.job(&job)
@@ -370,6 +369,9 @@ func (tr *transcript) play(t *testing.T) {
 		module.User, module.Password = "alice", func() (string, error) { return "secret", nil }
 	}
 	res, said, err := converse(t, server, opts, &module, &job, tree)
+	if held := res.IOError&wire.IOErrorDelLimit != 0; held != tr.held {
+		t.Errorf("deletions held %v, want %v", held, tr.held)
+	}
 	if code := codeOf(res, err); code != tr.code {
 		t.Errorf("exit code %d, want %d: %v", code, tr.code, err)
 	}
@@ -381,7 +383,8 @@ func (tr *transcript) play(t *testing.T) {
 	if diff := cmp.Diff(append(tr.ours, "m/"), withoutCaps(ours.args)); diff != "" {
 		t.Errorf("arguments (-want +ours):\n%s", diff)
 	}
-	if diff := cmp.Diff(theirs.offer, ours.offer); diff != "" {
+	// We offer neither md4, whose seed goes where it likes, nor sha1, which is slow.
+	if diff := cmp.Diff(strings.TrimSuffix(theirs.offer[1:], " md4 sha1"), ours.offer[1:]); diff != "" {
 		t.Errorf("checksums offered (-rsync +ours):\n%s", diff)
 	}
 	if len(theirs.messages) > 0 || len(ours.messages) > 0 {
@@ -397,7 +400,7 @@ func (tr *transcript) play(t *testing.T) {
 			t.Errorf("data (-rsync +ours):\n%s", diff)
 		}
 	} else {
-		mine, myRest := ours.list(t, format, tr)
+		mine, myRest := ours.list(t, format)
 		flist.Sort(recorded)
 		flist.Sort(mine)
 		if diff := cmp.Diff(recorded, mine); diff != "" {
@@ -426,8 +429,6 @@ func codeOf(res sender.Result, err error) report.Code {
 		return f.Code
 	case err != nil:
 		return -1
-	case res.IOError&wire.IOErrorDelLimit != 0:
-		return report.CodeMaxDelete
 	case res.Partial:
 		return report.CodePartial
 	}
@@ -510,293 +511,4 @@ func converse(t *testing.T, server []byte, o sender.Options, m *sender.Module, j
 	theirs.Close()
 	wg.Wait()
 	return res, said.Bytes(), err
-}
-
-// clientSide is what a client says, taken apart.
-type clientSide struct {
-	lines    []string
-	args     []string
-	offer    string
-	data     []byte
-	messages []string
-}
-
-// list cuts the file list off the data: its entries, and what follows it.
-func (c *clientSide) list(t *testing.T, f flist.Format, tr *transcript) ([]flist.Entry, []byte) {
-	t.Helper()
-	if len(c.data) == 0 {
-		return nil, nil
-	}
-	data := bytes.NewReader(c.data)
-	r := wire.NewReader(data)
-	if slices.ContainsFunc(c.args, func(a string) bool { return strings.HasPrefix(a, "--delete") && !strings.Contains(a, "missing") }) {
-		for n := r.Int32(); n > 0; n = r.Int32() {
-			r.String(int(n))
-		}
-	}
-	entries, _, err := flist.Decode(r, f, 1000, true)
-	if err != nil {
-		t.Fatalf("decode the list: %v", err)
-	}
-	for i := range entries {
-		entries[i].Flags &^= flist.Content
-	}
-	rest := make([]byte, data.Len())
-	io.ReadFull(data, rest)
-	return entries, rest
-}
-
-func withoutCaps(args []string) []string {
-	args = slices.Clone(args)
-	for i, a := range args {
-		if short, _, found := strings.Cut(a, "e.LsfxCIvu"); found {
-			args[i] = short
-		}
-	}
-	return args
-}
-
-// parseClient takes a client's bytes apart.
-func parseClient(t *testing.T, b []byte) clientSide {
-	t.Helper()
-	var c clientSide
-	for _, s := range clientSegments(b) {
-		switch {
-		case s.kind == "line":
-			c.lines = append(c.lines, string(s.data))
-		case s.kind == "arguments":
-			c.args = strings.Split(strings.TrimSuffix(string(s.data), "\x00\x00"), "\x00")
-		case s.kind == "checksums":
-			c.offer = string(s.data)
-		case s.tag == wire.TagData:
-			c.data = append(c.data, s.data[4:]...)
-		default:
-			c.messages = append(c.messages, fmt.Sprintf("%d %x", s.tag, s.data[4:]))
-		}
-	}
-	return c
-}
-
-// segment is one piece of a conversation that has a name.
-type segment struct {
-	up    bool // from the client
-	order int  // of the chunk it ended in
-	kind  string
-	tag   wire.Tag
-	data  []byte
-}
-
-func clientSegments(b []byte) []segment {
-	var all []segment
-	cut := func(kind string, n int) {
-		n = min(max(n, 0), len(b))
-		if n > 0 {
-			all = append(all, segment{up: true, kind: kind, data: b[:n]})
-			b = b[n:]
-		}
-	}
-	for !bytes.HasPrefix(b, []byte("--server")) && len(b) > 0 {
-		cut("line", bytes.IndexByte(b, '\n')+1)
-	}
-	cut("arguments", bytes.Index(b, []byte{0, 0})+2)
-	if len(b) > 0 {
-		cut("checksums", 1+int(b[0]))
-	}
-	return append(all, frames(b, true)...)
-}
-
-func serverSegments(b []byte) []segment {
-	var all []segment
-	cut := func(kind string, n int) {
-		n = min(max(n, 0), len(b))
-		if n > 0 {
-			all = append(all, segment{kind: kind, data: b[:n]})
-			b = b[n:]
-		}
-	}
-	for ok := false; !ok && len(b) > 0; {
-		n := bytes.IndexByte(b, '\n') + 1
-		ok = string(b[:n]) == "@RSYNCD: OK\n"
-		cut("line", n)
-	}
-	cut("compatibility flags", 2)
-	if len(b) > 0 {
-		cut("checksums", 1+int(b[0]))
-	}
-	cut("seed", 4)
-	return append(all, frames(b, false)...)
-}
-
-func frames(b []byte, up bool) []segment {
-	var all []segment
-	for len(b) >= 4 {
-		n := min(4+int(b[0])+int(b[1])<<8+int(b[2])<<16, len(b))
-		tag := wire.Tag(b[3] - 7)
-		kind := "message"
-		if tag == wire.TagData {
-			kind = "data"
-		}
-		all = append(all, segment{up: up, kind: kind, tag: tag, data: b[:n]})
-		b = b[n:]
-	}
-	if len(b) > 0 {
-		all = append(all, segment{up: up, kind: "rest", data: b})
-	}
-	return all
-}
-
-// segments takes a recorded conversation apart and puts the pieces of both sides into the order
-// in which they were complete.
-func segments(chunks []chunk) []segment {
-	var all []segment
-	for _, up := range []bool{true, false} {
-		var b []byte
-		var ends []int // by chunk: the length of the stream when it had come
-		for _, c := range chunks {
-			if c.up == up {
-				b = append(b, c.data...)
-			}
-			ends = append(ends, len(b))
-		}
-		list := serverSegments(b)
-		if up {
-			list = clientSegments(b)
-		}
-		at := 0
-		for _, s := range list {
-			at += len(s.data)
-			s.order, _ = slices.BinarySearch(ends, at)
-			all = append(all, s)
-		}
-	}
-	slices.SortStableFunc(all, func(a, b segment) int { return a.order - b.order })
-	return all
-}
-
-// print writes a segment as hex with the text beside it.
-func (s segment) print(w io.Writer) {
-	mark, title := "S>", s.kind
-	if s.up {
-		mark = "C>"
-	}
-	if s.kind == "message" {
-		title = fmt.Sprintf("message, tag %d", s.tag)
-	}
-	fmt.Fprintf(w, "\n# %s, %d bytes\n", title, len(s.data))
-	for part := range slices.Chunk(s.data, 16) {
-		text := strings.Map(func(r rune) rune {
-			if r < 0x20 || r > 0x7E {
-				return '.'
-			}
-			return r
-		}, latin1(part))
-		fmt.Fprintf(w, "%s %-47s |%s|\n", mark, strings.TrimSpace(fmt.Sprintf("% x", part)), text)
-	}
-}
-
-func latin1(b []byte) string {
-	r := make([]rune, len(b))
-	for i, c := range b {
-		r[i] = rune(c)
-	}
-	return string(r)
-}
-
-var hexLine = regexp.MustCompile(`^([CS])> ((?:[0-9a-f]{2} ?)+)`)
-
-// load reads both sides of a transcript.
-func load(tb testing.TB, name string) (client, server []byte) {
-	tb.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		m := hexLine.FindStringSubmatch(lines.Text())
-		if m == nil {
-			continue
-		}
-		b, err := hex.DecodeString(strings.ReplaceAll(m[2], " ", ""))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if m[1] == "C" {
-			client = append(client, b...)
-		} else {
-			server = append(server, b...)
-		}
-	}
-	if err := lines.Err(); err != nil || len(client) == 0 || len(server) == 0 {
-		tb.Fatalf("%s: %d bytes of the client, %d of the server, %v", name, len(client), len(server), err)
-	}
-	return client, server
-}
-
-// chunk is what one read brought.
-type chunk struct {
-	up   bool
-	data []byte
-}
-
-// recorder relays one connection and keeps what passes.
-type recorder struct {
-	addr   string
-	done   sync.WaitGroup
-	mu     sync.Mutex // guards chunks
-	chunks []chunk
-}
-
-func record(t *testing.T, target string, meddle bool) *recorder {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec := &recorder{addr: l.Addr().String()}
-	rec.done.Go(func() {
-		defer l.Close()
-		client, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer client.Close()
-		server, err := net.Dial("tcp", target)
-		if err != nil {
-			return
-		}
-		defer server.Close()
-		var both sync.WaitGroup
-		both.Go(func() { rec.forward(server, client, false, false) })
-		rec.forward(client, server, true, meddle)
-		both.Wait()
-	})
-	return rec
-}
-
-func (r *recorder) forward(from, to net.Conn, up, meddle bool) {
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 {
-			r.mu.Lock()
-			r.chunks = append(r.chunks, chunk{up, bytes.Clone(buf[:n])})
-			r.mu.Unlock()
-		}
-		if i := bytes.Index(buf[:n], []byte("DAMAGE")); i >= 0 && meddle {
-			buf[i], meddle = 'd', false
-		}
-		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
-			to.(*net.TCPConn).CloseWrite()
-			return
-		}
-	}
-}
-
-func (r *recorder) wait() []chunk {
-	r.done.Wait()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.chunks
 }

@@ -22,7 +22,10 @@ type Path struct {
 // Plan is what the disk says about changed paths. No name is in two of its parts,
 // but a directory may be in Parents beside being above one of Trees.
 type Plan struct {
-	Missing  []string      // to be deleted: each the topmost name that is gone, its parent being there
+	Missing []string // to be deleted: each the topmost name that is gone, its parent being there
+	// Unsure is gone as Missing is, but a rule leaves out names like it that are directories, or
+	// that are none: what stands on the target decides.
+	Unsure   []string
 	Parents  []flist.Entry // directories above anything else in the plan, Partial
 	Entries  []flist.Entry // there; directories among them are Partial: they alone changed
 	Trees    []flist.Entry // directories that may differ with all below them
@@ -63,7 +66,10 @@ func (p *planner) add(c Path) {
 	if !p.inTransfer(c.Name) {
 		return
 	}
-	l, whole := p.descend(c.Name)
+	l, dir, whole := p.descend(c.Name)
+	if dir != nil && (l == nil || l.gone) {
+		dir.wanted = true // its time changed with its names, whether they take part or not
+	}
 	if l == nil {
 		return
 	}
@@ -80,15 +86,17 @@ func (p *planner) inTransfer(name string) bool {
 
 // descend looks at every directory above name, then at name. It returns the look at
 // name, or at the first name on the way that is gone or no directory; nil when the
-// path takes no part.
-func (p *planner) descend(name string) (l *look, whole bool) {
+// path takes no part. dir is the directory above what it came to.
+func (p *planner) descend(name string) (l, dir *look, whole bool) {
 	var above []*look
+	mount := "" // the last one on the way
 	if p.tree.opts.Prefix == "" {
 		l = p.look(".")
 		if name == "." {
-			return l, true
+			return l, nil, true
 		}
 		above = append(above, l)
+		dir = l
 	}
 	for end := 0; end < len(name); {
 		next := strings.IndexByte(name[end+1:], '/')
@@ -98,39 +106,62 @@ func (p *planner) descend(name string) (l *look, whole bool) {
 			end += 1 + next
 		}
 		if p.tree.opts.Unmounted[name[:end]] {
-			return nil, false
+			p.problem(name[:end], ErrUnmounted)
+			return nil, nil, false
 		}
 		l = p.look(name[:end])
-		if p.excluded(l) {
-			return nil, false
+		if l.failed {
+			return nil, nil, false
 		}
-		if l.failed || !l.gone && !p.tree.takesPart(&l.entry) {
-			return nil, false
+		if l.gone && mount != "" && !p.tree.stillMounted(mount) {
+			p.problem(mount, ErrUnmounted)
+			return nil, nil, false
+		}
+		if p.excluded(l) || !l.gone && !p.tree.takesPart(&l.entry) {
+			return nil, dir, false
 		}
 		if l.gone || !l.entry.IsDir() {
 			break
 		}
 		if end < len(name) {
 			if p.tree.Crosses(name[:end]) {
-				return nil, false
+				return nil, nil, false
 			}
 			above = append(above, l)
+			dir = l
+			if _, ok := p.tree.opts.Mounted[name[:end]]; ok {
+				mount = name[:end]
+			}
 		}
 	}
 	for _, a := range above {
 		a.above = true
 	}
-	return l, l.entry.Name == name
+	return l, dir, l.entry.Name == name
 }
 
 // excluded says whether a rule hides l. A name that is gone may have been of either
-// type, so a rule for directories alone counts too: what it guards on the target stays.
+// type: only what is hidden as both surely takes no part; see unsure.
 func (p *planner) excluded(l *look) bool {
 	f, name := p.tree.opts.Filter, l.entry.Name
 	if l.gone {
-		return f.Excluded(name, false) || f.Excluded(name, true)
+		return f.Excluded(name, false) && f.Excluded(name, true)
 	}
 	return f.Excluded(name, l.entry.IsDir())
+}
+
+// unsure says whether a rule hides a name that is gone only if it was a directory, or only if not.
+func (p *planner) unsure(name string) bool {
+	f := p.tree.opts.Filter
+	return f.Excluded(name, false) != f.Excluded(name, true)
+}
+
+// problem notes what of name keeps it from being planned, once.
+func (p *planner) problem(name string, err error) {
+	if p.seen[name] == nil {
+		p.seen[name] = &look{failed: true}
+		p.problems = append(p.problems, report.Problem{Path: name, Err: err})
+	}
 }
 
 // look lstats name once in a planning run.
@@ -160,10 +191,18 @@ func (p *planner) plan() Plan {
 		switch {
 		case l.failed:
 		case l.gone:
-			if l.wanted {
+			if !l.wanted {
+				break
+			}
+			if p.unsure(name) {
+				plan.Unsure = append(plan.Unsure, name)
+			} else {
 				plan.Missing = append(plan.Missing, name)
 			}
 		case l.wanted && l.tree && e.IsDir():
+			if l.content {
+				e.Flags |= flist.Content
+			}
 			plan.Trees = append(plan.Trees, e)
 		case l.wanted:
 			if e.IsDir() {
@@ -178,6 +217,7 @@ func (p *planner) plan() Plan {
 		}
 	}
 	slices.Sort(plan.Missing)
+	slices.Sort(plan.Unsure)
 	flist.Sort(plan.Parents)
 	flist.Sort(plan.Entries)
 	flist.Sort(plan.Trees)
@@ -209,6 +249,7 @@ func (p *Plan) dropBelowTrees() {
 	p.Trees = slices.DeleteFunc(p.Trees, func(e flist.Entry) bool { return below(e.Name) })
 	p.Parents = slices.DeleteFunc(p.Parents, func(e flist.Entry) bool { return below(e.Name) })
 	p.Missing = slices.DeleteFunc(p.Missing, below)
+	p.Unsure = slices.DeleteFunc(p.Unsure, below)
 	p.Entries = slices.DeleteFunc(p.Entries, func(e flist.Entry) bool {
 		return below(e.Name) && e.Flags&flist.Content == 0
 	})

@@ -19,7 +19,7 @@ import (
 )
 
 // parts is a plan in a form that is easy to write down: "!" marks Content, "~" Partial.
-type parts struct{ Missing, Parents, Entries, Trees []string }
+type parts struct{ Missing, Unsure, Parents, Entries, Trees, Unmounted []string }
 
 func partsOf(p Plan) parts {
 	mark := func(entries []flist.Entry) (names []string) {
@@ -35,7 +35,13 @@ func partsOf(p Plan) parts {
 		}
 		return names
 	}
-	return parts{p.Missing, mark(p.Parents), mark(p.Entries), mark(p.Trees)}
+	var unmounted []string
+	for _, problem := range p.Problems {
+		if errors.Is(problem, ErrUnmounted) {
+			unmounted = append(unmounted, problem.Path)
+		}
+	}
+	return parts{p.Missing, p.Unsure, mark(p.Parents), mark(p.Entries), mark(p.Trees), unmounted}
 }
 
 func TestPlan(t *testing.T) {
@@ -63,11 +69,11 @@ func TestPlan(t *testing.T) {
 		},
 		{
 			name: "gone", opts: everything, paths: plain("gone", "d/gone"),
-			want: parts{Missing: []string{"d/gone", "gone"}, Parents: []string{".~", "d~"}},
+			want: parts{Missing: []string{"d/gone", "gone"}, Entries: []string{".~", "d~"}},
 		},
 		{
 			name: "gone with all below", opts: everything, paths: plain("d/none/a/b", "d/none/c", "d/none"),
-			want: parts{Missing: []string{"d/none"}, Parents: []string{".~", "d~"}},
+			want: parts{Missing: []string{"d/none"}, Parents: []string{".~"}, Entries: []string{"d~"}},
 		},
 		{
 			name: "below what is a file now", opts: everything, paths: plain("d/f/was/below"),
@@ -105,21 +111,26 @@ func TestPlan(t *testing.T) {
 		{
 			name: "rules", opts: Options{Recurse: true, Filter: rules(t, "- *.o", "- cache/")},
 			paths: plain("x.o", "o/x.o", "cache", "cache/f", "gone.o", "cache/gone", "f"),
-			want:  parts{Parents: []string{".~"}, Entries: []string{"f"}},
+			want:  parts{Entries: []string{".~", "f", "o~"}},
 		},
 		{
 			name: "types that take no part", opts: Options{Recurse: true}, paths: plain("d/l", "d/p", "dl/x"),
-			want: parts{},
+			want: parts{Entries: []string{".~", "d~"}},
 		},
-		{name: "no recursion", opts: Options{}, paths: plain("d/f", "f"), want: parts{Parents: []string{".~"}, Entries: []string{"f"}}},
+		{name: "no recursion", opts: Options{}, paths: plain("d/f", "f"), want: parts{Entries: []string{".~", "f"}}},
 		{
 			name: "what was unmounted", opts: Options{Recurse: true, Unmounted: map[string]bool{"d/e": true, "gone": true}},
 			paths: plain("d/e/gone", "d/e", "gone", "gone/x", "d/f"),
-			want:  parts{Parents: []string{".~", "d~"}, Entries: []string{"d/f"}},
+			want:  parts{Parents: []string{".~", "d~"}, Entries: []string{"d/f"}, Unmounted: []string{"d/e", "gone"}},
+		},
+		{
+			name: "a rule for directories alone, or for others", opts: Options{Recurse: true, Filter: rules(t, "- build/", "+ */", "- *.o")},
+			paths: plain("build", "gone.o", "d/build", "d/other"),
+			want:  parts{Missing: []string{"d/other"}, Unsure: []string{"build", "d/build", "gone.o"}, Entries: []string{".~", "d~"}},
 		},
 		{
 			name: "prefix", opts: Options{Recurse: true, Prefix: "d"}, paths: plain("d/f", "d/gone", "f", "dl", "gone"),
-			want: parts{Missing: []string{"d/gone"}, Parents: []string{"d~"}, Entries: []string{"d/f"}},
+			want: parts{Missing: []string{"d/gone"}, Entries: []string{"d~", "d/f"}},
 		},
 		{
 			name: "prefix is a file", opts: Options{Prefix: "f"}, paths: []Path{{Name: "f", Content: true}, {Name: "d/f"}},
@@ -132,7 +143,7 @@ func TestPlan(t *testing.T) {
 			if diff := cmp.Diff(test.want, partsOf(plan), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
 			}
-			if len(plan.Problems) > 0 {
+			if len(plan.Problems) > len(test.want.Unmounted) {
 				t.Errorf("problems: %v", plan.Problems)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,7 @@ type Options struct {
 	Devices       bool         // --devices
 	Specials      bool         // --specials
 	OneFileSystem bool         // -x
+	ListAll       bool         // names of types that are left out are listed: a peer that prunes must know them
 	Filter        *filter.List // nil: everything
 	// Prefix is what the names of the transfer begin with where the source was given
 	// without a trailing slash: "abc" for /srv/abc, whose files are abc/… . The tree's
@@ -39,6 +41,9 @@ type Options struct {
 	// Unmounted are directories on which a file system was mounted and is not any more.
 	// Nothing at or below them is looked at: it would seem deleted.
 	Unmounted map[string]bool
+	// Mounted are the devices of what is mounted below the root: it may go away while the
+	// tree is read, and then what is found there is not what was meant.
+	Mounted map[string]uint64
 }
 
 // Identity tells one directory from another that stands at the same place: the same
@@ -62,6 +67,7 @@ func (a Identity) Same(b Identity) bool {
 type Tree struct {
 	opts Options
 	fd   int
+	top  int    // the directory Prefix, pinned: what is renamed into its place is not read; -1: none
 	dev  uint64 // of the directory that is pushed: where -x stays
 	id   Identity
 }
@@ -72,7 +78,7 @@ func Open(root string, opts Options) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open source %q: %w", root, notThere(err))
 	}
-	t := &Tree{opts: opts, fd: fd}
+	t := &Tree{opts: opts, fd: fd, top: -1}
 	if err := t.identify(); err != nil {
 		t.Close()
 		return nil, fmt.Errorf("look at source %q: %w", path.Join(root, opts.Prefix), notThere(err))
@@ -87,28 +93,42 @@ func notThere(err error) error {
 	return err
 }
 
-// identify looks at the directory that is pushed. A source that is a single file goes by
-// the directory it is in: who saves a file often puts another one in its place.
+// identify looks at the directory that is pushed. A source that is a single file is
+// identified by its directory: programs replace a file when they save it.
 func (t *Tree) identify() error {
 	fd := t.fd
 	if t.opts.Prefix != "" {
+		var st unix.Stat_t
 		top, err := beneath.Open(t.fd, t.opts.Prefix, unix.O_PATH, 0)
 		if err != nil {
 			return err
 		}
-		defer unix.Close(top)
-		var st unix.Stat_t
-		if err := unix.Fstat(top, &st); err != nil {
-			return err
-		}
-		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-			fd = top
+		if err := unix.Fstat(top, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			unix.Close(top)
+			if err != nil {
+				return err
+			}
+		} else {
+			t.top, fd = top, top
 		}
 	}
 	var err error
 	t.id, err = identity(fd)
 	t.dev = t.id.Dev
 	return err
+}
+
+// at is where name is looked up from.
+func (t *Tree) at(name string) (fd int, rel string) {
+	if t.top >= 0 {
+		if name == t.opts.Prefix {
+			return t.top, "."
+		}
+		if rest, ok := strings.CutPrefix(name, t.opts.Prefix+"/"); ok {
+			return t.top, rest
+		}
+	}
+	return t.fd, name
 }
 
 // Identify is who the directory at path is now; a symlink is followed.
@@ -141,7 +161,12 @@ func identity(fd int) (Identity, error) {
 func (t *Tree) Identity() Identity { return t.id }
 
 // Close ends the use of t.
-func (t *Tree) Close() error { return unix.Close(t.fd) }
+func (t *Tree) Close() error {
+	if t.top >= 0 {
+		unix.Close(t.top)
+	}
+	return unix.Close(t.fd)
+}
 
 // Top is the name of the pushed directory within the transfer: "." or the prefix.
 func (t *Tree) Top() string {
@@ -153,7 +178,8 @@ func (t *Tree) Top() string {
 
 // Empty says whether the pushed directory has no entry at all, filtered ones counted.
 func (t *Tree) Empty() (bool, error) {
-	fd, err := beneath.OpenDir(t.fd, t.Top())
+	at, rel := t.at(t.Top())
+	fd, err := beneath.OpenDir(at, rel)
 	if errors.Is(err, unix.ENOTDIR) {
 		return false, nil // a single file
 	}
@@ -178,11 +204,11 @@ func (t *Tree) Lstat(name string) (flist.Entry, error) {
 	if err := beneath.Check(name); err != nil {
 		return flist.Entry{}, err
 	}
-	dir, base := path.Split(name)
-	fd := t.fd
+	fd, rel := t.at(name)
+	dir, base := path.Split(rel)
 	if dir != "" {
 		var err error
-		if fd, err = beneath.Open(t.fd, path.Clean(dir), unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
+		if fd, err = beneath.Open(fd, path.Clean(dir), unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
 			return flist.Entry{}, pathError("lstat", err)
 		}
 		defer unix.Close(fd)
@@ -194,7 +220,8 @@ func (t *Tree) Lstat(name string) (flist.Entry, error) {
 // that is fs.ErrNotExist, since the file that was listed is gone.
 func (t *Tree) Open(name string) (*os.File, error) {
 	// O_NONBLOCK: a FIFO swapped in must not hold us up.
-	fd, err := beneath.Open(t.fd, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	at, rel := t.at(name)
+	fd, err := beneath.Open(at, rel, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, pathError("open", err)
 	}
@@ -227,12 +254,16 @@ func (t *Tree) ReadDir(dir string) ([]flist.Entry, []report.Problem, error) {
 	if t.opts.Unmounted[dir] {
 		return nil, nil, ErrUnmounted
 	}
-	fd, err := beneath.OpenDir(t.fd, dir)
+	at, rel := t.at(dir)
+	fd, err := beneath.OpenDir(at, rel)
 	if err != nil {
 		return nil, nil, pathError("open directory", err)
 	}
 	f := os.NewFile(uintptr(fd), dir)
 	defer f.Close()
+	if !t.isMounted(dir, fd) {
+		return nil, nil, ErrUnmounted
+	}
 	names, err := f.ReadDir(-1)
 	if err != nil {
 		return nil, nil, pathError("read directory", err)
@@ -261,6 +292,28 @@ func (t *Tree) ReadDir(dir string) ([]flist.Entry, []report.Problem, error) {
 		return flist.Compare(path.Base(a.Name), a.IsDir(), path.Base(b.Name), b.IsDir())
 	})
 	return entries, problems, nil
+}
+
+// isMounted says whether fd, opened at dir, is on what was mounted there at the beginning, if
+// anything was. An open descriptor keeps it mounted.
+func (t *Tree) isMounted(dir string, fd int) bool {
+	dev, ok := t.opts.Mounted[dir]
+	if !ok {
+		return true
+	}
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Dev == dev
+}
+
+// stillMounted is isMounted for a directory that is not open.
+func (t *Tree) stillMounted(dir string) bool {
+	at, rel := t.at(dir)
+	fd, err := beneath.Open(at, rel, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return t.isMounted(dir, fd)
 }
 
 // Has says whether name is there and no rule hides it: it may be of a type that the
@@ -296,6 +349,8 @@ func (t *Tree) takesPart(e *flist.Entry) bool {
 	switch {
 	case e.IsDir():
 		return t.opts.Recurse
+	case t.opts.ListAll:
+		return true
 	case e.IsSymlink():
 		return t.opts.Links
 	case e.IsDevice():
@@ -312,7 +367,8 @@ func (t *Tree) Crosses(dir string) bool {
 	if !t.opts.OneFileSystem {
 		return false
 	}
-	fd, err := beneath.Open(t.fd, dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	at, rel := t.at(dir)
+	fd, err := beneath.Open(at, rel, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return false // listing it will tell
 	}

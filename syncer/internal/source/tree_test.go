@@ -416,3 +416,21 @@ func asNobody(t *testing.T) bool {
 	}
 	return false
 }
+
+// A source without a trailing slash is pinned while it is read: another directory that is
+// renamed into its place is not taken for it.
+func TestPrefixIsPinned(t *testing.T) {
+	root := makeTree(t, "abc/x", "abc/sub/x", "new/sub/")
+	tree := open(t, root, Options{Recurse: true, Prefix: "abc"})
+	must(t, os.Rename(filepath.Join(root, "abc"), filepath.Join(root, "old")))
+	plan, err := tree.Plan(t.Context(), []Path{{Name: "abc/x"}, {Name: "abc/gone"}})
+	must(t, err)
+	if diff := cmp.Diff([]string{"abc/gone"}, plan.Missing); diff != "" {
+		t.Errorf("missing, the root being away (-want +got):\n%s", diff)
+	}
+	must(t, os.Rename(filepath.Join(root, "new"), filepath.Join(root, "abc")))
+	log, problems := walk(t, tree, "abc")
+	if diff := cmp.Diff([]string{"abc: abc/x", "abc/sub: abc/sub/x"}, log); diff != "" || problems != nil {
+		t.Errorf("%v (-want +got):\n%s", problems, diff)
+	}
+}

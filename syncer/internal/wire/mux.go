@@ -52,7 +52,8 @@ type Mux struct {
 	wmu    sync.Mutex // guards out and writing to conn: the keep-alive writes too
 	out    []byte     // one frame under construction, its header's room included
 	keepOK bool       // keep-alives are welcome
-	werr   error      // why nothing more can be written: a frame may have gone out in part
+	werr   error      // why nothing more can be written
+	torn   bool       // a frame went out in part
 
 	mu     sync.Mutex // guards what follows
 	cond   *sync.Cond
@@ -258,6 +259,7 @@ func (m *Mux) adoptTimeout(msg Message) {
 	d := int64(time.Duration(s) * time.Second)
 	if cur := m.timeout.Load(); cur == 0 || d < cur {
 		m.timeout.Store(d)
+		m.arm(m.conn.SetWriteDeadline) // whoever is writing by now did so without
 	}
 }
 
@@ -272,7 +274,7 @@ func (m *Mux) peerExit(msg Message) error {
 	m.mu.Unlock()
 	m.conn.SetWriteDeadline(time.Unix(1, 0)) // whoever is writing stops
 	m.wmu.Lock()
-	if m.werr == nil { // else a frame went out in part, and closing must do
+	if !m.torn { // else it would be taken for the rest of a frame, and closing must do
 		m.conn.SetWriteDeadline(time.Now().Add(time.Second))
 		m.conn.Write(header(nil, TagErrorExit, 0))
 	}
@@ -397,6 +399,7 @@ func (m *Mux) flush() error {
 
 // send writes b, under wmu.
 func (m *Mux) send(b []byte, keepAlive bool) error {
+	whole := len(b)
 	for len(b) > 0 && m.werr == nil {
 		m.arm(m.conn.SetWriteDeadline)
 		m.mu.Lock()
@@ -424,6 +427,7 @@ func (m *Mux) send(b []byte, keepAlive bool) error {
 			}
 		}
 	}
+	m.torn = m.torn || 0 < len(b) && len(b) < whole
 	return m.werr
 }
 

@@ -228,6 +228,27 @@ func talk(conn net.Conn, interval time.Duration) {
 	}
 }
 
+// The daemon's timeout holds too for a write that began before it came.
+func TestMuxTimeoutWhileWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, peer := start(t, 0, nil)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			time.Sleep(time.Hour)
+			peer.Write(int32Frame(TagIOTimeout, 5))
+		})
+		begin := time.Now()
+		_, err := m.Write(make([]byte, 4*outSize)) // nobody reads it
+		if took := time.Since(begin); !errors.Is(err, ErrTimeout) || took < time.Hour || took > time.Hour+6*time.Second {
+			t.Errorf("error %v after %v", err, took)
+		}
+		if err := m.Reason(err); !errors.Is(err, ErrTimeout) {
+			t.Errorf("reason %v", err)
+		}
+		wg.Wait()
+	})
+}
+
 // The peer hears from us at least every half timeout, also while it talks itself.
 func TestMuxKeepAlive(t *testing.T) {
 	const timeout = 10 * time.Second

@@ -212,4 +212,9 @@ func (t *tree) countDirs(abs string) (dirs int) {
 func (t *tree) watches() int { return len(t.byPath) - len(t.polled.reasons) }
 
 // quoted shows a path's bytes whatever they are.
-func quoted(key, path string) zap.Field { return zap.String(key, strconv.Quote(path)) }
+func quoted(key, path string) zap.Field {
+	if q := strconv.Quote(path); q[1:len(q)-1] != path {
+		path = q // a log line keeps the bytes of a name that is not plain text
+	}
+	return zap.String(key, path)
+}

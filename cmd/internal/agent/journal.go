@@ -27,11 +27,35 @@ type journal struct {
 	since    time.Time // when it began
 	suspect  bool      // the empty source was told
 	attempts int
-	problems map[string]time.Time // paths that failed, and when that was told
+	told     map[string]time.Time // problems and messages, and when they were told
 }
 
-func newJournal(log *zap.Logger, push *syncer.Syncer) *journal {
-	return &journal{log: log, push: push, problems: map[string]time.Time{}}
+func newJournal(log *zap.Logger) *journal {
+	return &journal{log: log, told: map[string]time.Time{}}
+}
+
+// says takes a message of the target: an error once, and then once a minute at most.
+func (j *journal) says(text string, isError bool) {
+	switch {
+	case !isError:
+		j.log.Debug("the target says", zap.String("message", text))
+	case j.due(text):
+		j.log.Warn("the target says", zap.String("message", text))
+	}
+}
+
+// due says whether what is to be told was not told within the last minute, and notes it.
+func (j *journal) due(what string) bool {
+	const most = 1000
+	now := time.Now()
+	if now.Sub(j.told[what]) < repeatEvery {
+		return false
+	}
+	if len(j.told) >= most {
+		clear(j.told)
+	}
+	j.told[what] = now
+	return true
 }
 
 func (j *journal) observe(o syncer.Outcome) {
@@ -43,7 +67,7 @@ func (j *journal) observe(o syncer.Outcome) {
 		return
 	}
 	if j.last != "" {
-		j.log.Info("the target is reached again", zap.Duration("after", time.Since(j.since)), zap.Int("attempts", j.attempts))
+		j.log.Info("pushing goes on", zap.Duration("after", time.Since(j.since)), zap.Int("attempts", j.attempts))
 		j.last = ""
 	}
 	if j.push.Suspect() && !j.suspect {
@@ -114,14 +138,8 @@ func (j *journal) problem(p syncer.Problem) {
 		j.log.Debug("vanished while it was sent", zap.ByteString("path", []byte(p.Path)))
 		return
 	}
-	const most = 1000
-	now := time.Now()
-	if now.Sub(j.problems[p.Path]) < repeatEvery {
+	if !j.due(p.Path) {
 		return
 	}
-	if len(j.problems) >= most {
-		clear(j.problems)
-	}
-	j.problems[p.Path] = now
 	j.log.Warn("not brought over; it is tried again", zap.String("path", p.Path), zap.Error(p.Err))
 }

@@ -29,7 +29,7 @@ func newPrinter(s *Settings, out, errw io.Writer) *printer {
 
 // PrintItem gives the function that prints items as the settings ask: nil prints none.
 func PrintItem(s *Settings, out io.Writer) func(syncer.Item) {
-	if !s.Itemize && s.Verbose == 0 {
+	if s.Quiet || !s.Itemize && s.Verbose == 0 {
 		return nil
 	}
 	return func(it syncer.Item) {

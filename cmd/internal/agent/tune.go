@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -38,7 +40,14 @@ func tune(ctx context.Context, root string, excluded func(string, bool) bool, lo
 	for _, c := range applied {
 		log.Info("kernel limit raised", zap.String("key", c.Key), zap.Int("old", c.Old), zap.Int("new", c.New))
 	}
-	if err != nil {
-		log.Warn("kernel limits could not be raised; watching goes on with what there is", zap.Error(err))
+	var failed *sysctl.ApplyError
+	if !errors.As(err, &failed) {
+		return
 	}
+	for _, f := range failed.Failures {
+		log.Warn("kernel limit not raised; watching goes on with what there is", zap.String("key", f.Key),
+			zap.Int("is", f.Old), zap.Int("wanted", f.New), zap.String("reason", f.Reason), zap.Error(f.Err))
+	}
+	log.Warn("to raise it, put these lines into "+sysctl.ConfFile+" on the host and run: sysctl --system",
+		zap.Strings("lines", strings.Split(strings.TrimSpace(failed.Lines()), "\n")))
 }

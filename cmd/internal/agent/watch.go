@@ -15,6 +15,10 @@ import (
 	"github.com/lockstep-sync/lockstep/watcher"
 )
 
+// lastEvents is how long watching goes on after a stop: what was written right before it
+// is read from the kernel within a millisecond, if the machine is not very busy.
+const lastEvents = 25 * time.Millisecond
+
 // errGrace ends a push that did not get done within the grace time.
 var errGrace = errors.New("the grace time is over")
 
@@ -23,13 +27,8 @@ var errGrace = errors.New("the grace time is over")
 func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logger, items func(syncer.Item)) error {
 	watcherLog := log // it names the root itself
 	log = log.With(zap.String("root", s.Source), zap.String("target", s.Target))
-	sink := syncer.Sink{Item: items, Message: func(text string, isError bool) {
-		if isError {
-			log.Warn("the target says", zap.String("message", text))
-			return
-		}
-		log.Debug("the target says", zap.String("message", text))
-	}}
+	j := newJournal(log)
+	sink := syncer.Sink{Item: items, Message: j.says}
 	cfg, err := s.config(sink)
 	if err != nil {
 		return err
@@ -38,6 +37,7 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 	if err != nil {
 		return err
 	}
+	j.push = push
 	if !s.NoTune {
 		// Before the inotify instance exists: its queue's length is set when it is made.
 		tune(ctx, push.WatchRoot(), push.Excluded, watcherLog)
@@ -52,7 +52,7 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 		return fmt.Errorf("watch %q: %w", push.WatchRoot(), err)
 	}
 	line := debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay)})
-	return run(ctx, s, stop, watch, line, push, log)
+	return run(ctx, s, stop, watch, line, push, j)
 }
 
 // orNone says "no waiting" in debounce's words, where zero is the default.
@@ -64,18 +64,22 @@ func orNone(d time.Duration) time.Duration {
 }
 
 // run is the pipeline: watcher to line to syncer.
-func run(ctx context.Context, s Settings, stop context.Context, watch *watcher.Watcher, line *debounce.Line, push *syncer.Syncer, log *zap.Logger) error {
+func run(ctx context.Context, s Settings, stop context.Context, watch *watcher.Watcher, line *debounce.Line, push *syncer.Syncer, j *journal) error {
+	log := j.log
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
+	// The feed ends when nothing more can come into it.
+	drain, beginDrain := context.WithCancel(context.Background())
+	defer beginDrain()
 	done := make(chan struct{}) // the pushing ended
-	f := newFeed(line, stop)
-	j := newJournal(log, push)
+	f := newFeed(line, drain)
 	log.Info("watching begins")
 
 	var g errgroup.Group
 	g.Go(func() error {
+		defer beginDrain()
 		return watch.Run(watching, func(c []watcher.Change) {
 			log.Debug("changes seen", zap.Int("changes", len(c)), zap.String("first", c[0].Path))
 			line.Add(fromWatcher(c)...)
@@ -97,7 +101,7 @@ func run(ctx context.Context, s Settings, stop context.Context, watch *watcher.W
 		case <-stop.Done():
 		}
 		log.Info("stopping", zap.Duration("grace", s.Grace))
-		stopWatching()
+		time.AfterFunc(lastEvents, stopWatching)
 		grace := time.NewTimer(s.Grace)
 		defer grace.Stop()
 		select {

@@ -281,7 +281,7 @@ func (p *push) digest(ctx context.Context, e *flist.Entry) error {
 	h := p.t.sum.New()
 	f, err := p.src.Open(e.Name)
 	if err == nil {
-		_, err = io.Copy(h, &contextReader{ctx, f})
+		_, err = io.Copy(h, io.LimitReader(&contextReader{ctx, f}, e.Size)) // one that grows without end has no other
 		f.Close()
 	}
 	e.Sum = h.Sum(nil)

@@ -3,6 +3,7 @@ package sender_test
 import (
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,20 +14,24 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
-// slowDisk is a source that takes its time to open a file.
+// slowDisk is a source that takes its time to open the first file.
 type slowDisk struct {
 	files
 	wait time.Duration
+	once sync.Once
 }
 
-func (s slowDisk) Open(name string) (*os.File, error) {
-	time.Sleep(s.wait)
+func (s *slowDisk) Open(name string) (*os.File, error) {
+	s.once.Do(func() { time.Sleep(s.wait) })
 	return s.files.Open(name)
 }
 
 // A source that is slower than --timeout is no reason to give up: both sides keep one another awake,
 // while the list is made (-c reads every file for it) and while a file is sent.
 func TestInteropSlowSource(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for 7 s")
+	}
 	for _, tt := range []struct {
 		name     string
 		checksum bool
@@ -43,8 +48,8 @@ func TestInteropSlowSource(t *testing.T) {
 			var list sender.Entries
 			list.Add(flist.Entry{Name: ".", Mode: unix.S_IFDIR | 0o755, Flags: flist.Partial})
 			list.Add(flist.Entry{Name: "f", Mode: unix.S_IFREG | 0o644, Size: 1000})
-			o := sender.Options{Recurse: true, MaxDelete: -1, Checksum: tt.checksum, Timeout: 4*time.Second, Protocol: tt.protocol}
-			src := slowDisk{hostileSource(t, 1000), 13 * time.Second}
+			o := sender.Options{Recurse: true, MaxDelete: -1, Checksum: tt.checksum, Timeout: 3 * time.Second, Protocol: tt.protocol}
+			src := &slowDisk{files: hostileSource(t, 1000), wait: 7 * time.Second}
 			res, err := sender.Push(t.Context(), conn, o, &sender.Module{Name: "m"}, &sender.Job{List: sender.NewList(list)}, src)
 			if err != nil || res.Stats.Transferred != 1 {
 				t.Errorf("%d files sent: %v", res.Stats.Transferred, err)

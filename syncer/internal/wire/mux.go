@@ -55,14 +55,16 @@ type Mux struct {
 	werr   error      // why nothing more can be written
 	torn   bool       // a frame went out in part
 
-	mu     sync.Mutex // guards what follows
-	cond   *sync.Cond
-	queue  []Message // in order of arrival; data frames among them
-	queued int       // bytes in queue
-	err    error     // why nothing more will arrive
-	exited bool      // the peer said its exit code: writing is over
-	closed bool
-	cur    []byte // rest of the data frame being read; the reader's own
+	mu       sync.Mutex // guards what follows
+	cond     *sync.Cond
+	queue    []Message // in order of arrival; data frames among them
+	queued   int       // bytes in queue
+	err      error     // why nothing more will arrive
+	exited   bool      // the peer said its exit code: writing is over
+	closed   bool
+	waiting  int    // calls that wait for the peer, to read or to write
+	waitFrom int64  // UnixNano: since when there are any
+	cur      []byte // rest of the data frame being read; the reader's own
 }
 
 // NewMux begins multiplexing on conn. buffered holds what was read from conn already.
@@ -112,9 +114,26 @@ func (m *Mux) AllowKeepAlive() {
 	m.wmu.Unlock()
 }
 
-// idle is how long nothing moved. Keep-alives of our own don't count: they vanish into the
-// socket's buffer whether the peer lives or not. The peer's do.
-func (m *Mux) idle() time.Duration { return time.Duration(time.Now().UnixNano() - m.lastMove.Load()) }
+// idle is how long we have waited for the peer without anything moving. Keep-alives of our
+// own don't count: they vanish into the socket's buffer whether the peer lives or not. The
+// peer's do. While we don't wait, the peer may be silent: it waits for us.
+func (m *Mux) idle() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.waiting == 0 {
+		return 0
+	}
+	return time.Duration(time.Now().UnixNano() - max(m.lastMove.Load(), m.waitFrom))
+}
+
+// wait says, under mu, that somebody waits for the peer from now on, until m.waiting is taken
+// back by one.
+func (m *Mux) wait() {
+	if m.waiting == 0 {
+		m.waitFrom = time.Now().UnixNano()
+	}
+	m.waiting++
+}
 
 // silent is how long the peer heard nothing from us.
 func (m *Mux) silent() time.Duration { return time.Duration(time.Now().UnixNano() - m.lastOut.Load()) }
@@ -340,9 +359,11 @@ func (m *Mux) pop(flush bool) (Message, error) {
 				return Message{}, err
 			}
 		}
+		m.wait()
 		for len(m.queue) == 0 && m.err == nil {
 			m.cond.Wait()
 		}
+		m.waiting--
 	}
 	msg := m.queue[0]
 	m.queue[0] = Message{}
@@ -399,6 +420,14 @@ func (m *Mux) flush() error {
 
 // send writes b, under wmu.
 func (m *Mux) send(b []byte, keepAlive bool) error {
+	m.mu.Lock()
+	m.wait()
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		m.waiting--
+		m.mu.Unlock()
+	}()
 	whole := len(b)
 	for len(b) > 0 && m.werr == nil {
 		m.arm(m.conn.SetWriteDeadline)

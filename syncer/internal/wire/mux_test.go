@@ -228,6 +228,32 @@ func talk(conn net.Conn, interval time.Duration) {
 	}
 }
 
+// While the caller is busy elsewhere a silent peer waits for it, and is not given up; when the
+// caller waits, it is.
+func TestMuxBusyCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, peer := start(t, 10*time.Second, nil)
+		m.AllowKeepAlive()
+		var wg sync.WaitGroup
+		wg.Go(func() { io.Copy(io.Discard, peer) })
+		time.Sleep(time.Hour)
+		wg.Go(func() {
+			time.Sleep(9 * time.Second)
+			peer.Write(frame(TagData, "x"))
+		})
+		if b, err := m.ReadByte(); b != 'x' || err != nil {
+			t.Fatalf("read %q, %v", b, err)
+		}
+		time.Sleep(time.Hour)
+		begin := time.Now()
+		if _, err := m.ReadByte(); !errors.Is(err, ErrTimeout) || time.Since(begin) < 10*time.Second || time.Since(begin) > 11*time.Second {
+			t.Errorf("error %v after %v", err, time.Since(begin))
+		}
+		peer.Close()
+		wg.Wait()
+	})
+}
+
 // The daemon's timeout holds too for a write that began before it came.
 func TestMuxTimeoutWhileWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -136,7 +136,7 @@ func TestUnreadable(t *testing.T) {
 	if s := h.w.Stats(); s.Polled != 1 || s.Watches != 1 {
 		t.Errorf("want one of each, got %+v", s)
 	}
-	if got := h.logged(zapcore.WarnLevel, "cannot be watched"); len(got) != 1 || got[0].ContextMap()["path"] != fmt.Sprintf("%q", secret) {
+	if got := h.logged(zapcore.WarnLevel, "cannot be watched"); len(got) != 1 || got[0].ContextMap()["path"] != secret {
 		t.Errorf("want a warning that names it, got:\n%s", h.logText())
 	}
 	must(t, os.Chmod(secret, 0o700))

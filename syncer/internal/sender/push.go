@@ -281,7 +281,8 @@ func (p *push) digest(ctx context.Context, e *flist.Entry) error {
 	h := p.t.sum.New()
 	f, err := p.src.Open(e.Name)
 	if err == nil {
-		_, err = io.Copy(h, io.LimitReader(&contextReader{ctx, f}, e.Size)) // one that grows without end has no other
+		// As much as is listed: a file that grows meanwhile may have no end.
+		_, err = io.Copy(h, io.LimitReader(&contextReader{ctx, f}, e.Size))
 		f.Close()
 	}
 	e.Sum = h.Sum(nil)

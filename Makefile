@@ -5,12 +5,13 @@ PREFIX    ?= /usr/local
 FUZZTIME  ?= 5s
 SEEDS     ?= 40
 CHAOSTIME ?= 60s
+SOAK      ?= 1h
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo deps fmt vet lint test race fuzz interop chaos bench check install clean
+.PHONY: help build demo deps fmt vet lint test race fuzz interop chaos bench soak check install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,9 +49,13 @@ interop: deps ## the tests against the real rsync, uncached
 
 chaos: deps ## random changes while it runs: SEEDS (40) seeds of CHAOSTIME (60s) to both targets
 	$(GO) test -count=1 -timeout=0 -run TestChaos ./cmd/internal/agent -chaos.seeds=$(SEEDS) -chaos.time=$(CHAOSTIME)
+	$(GO) test -count=1 -run TestChurnSmallQueue ./watcher -churn.sysctl
 
 bench: deps build ## measure beside rsync: latency, burst, delta, memory
 	$(GO) run ./cmd/lockstep-bench -lockstep ./$(BIN) $(BENCH)
+
+soak: deps build ## memory while a tree of 100,000 files changes for SOAK (1h)
+	$(GO) run ./cmd/lockstep-bench -lockstep ./$(BIN) -only memory -churn $(SOAK)
 
 check: lint test race fuzz ## what must pass before a change goes in
 

@@ -110,6 +110,7 @@ func TestInteropRedo(t *testing.T) {
 // The connection may end after any byte, in either direction: the push ends with an error, at once
 // and without a goroutine left, and the next one makes the trees equal.
 func TestInteropCut(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	top := r.dst
 	// Each try has a place of its own on the target: the daemon is still at work on the last one.

@@ -248,6 +248,7 @@ func TestInteropDeep(t *testing.T) {
 }
 
 func TestInteropManyEntries(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for i := range 10_000 {
 		if err := os.WriteFile(r.in(fmt.Sprintf("f%05d", i)), []byte{byte(i)}, 0o644); err != nil {

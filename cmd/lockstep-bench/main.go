@@ -52,7 +52,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // execute is a run after its command line was understood.
 func execute(ctx context.Context, o options, stdout, stderr io.Writer) int {
-	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	ctx, cancel := context.WithTimeout(ctx, maxTime+o.sizes.ChurnTime)
 	defer cancel()
 	b, err := newBench(ctx, o, stderr)
 	if err != nil {
@@ -80,11 +80,15 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.dir, "dir", "", "work in a new directory below `DIR`, up to 6 GiB (default: the system's temporary directory; with -short /dev/shm where it has 1 GiB)")
 	fs.BoolVar(&o.json, "json", false, "print JSON")
 	fs.StringVar(&o.only, "only", "", "measure these alone, a `list` of "+strings.Join(measurementNames(), ","))
+	churn := fs.Duration("churn", 0, "change the tree for so long while memory is measured (default 1m, with -short 10s)")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
 	if *short {
 		o.sizes = shortSizes()
+	}
+	if *churn > 0 {
+		o.sizes.ChurnTime = *churn
 	}
 	err := checkOnly(o.only)
 	if fs.NArg() > 0 {

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/syncer"
@@ -74,6 +75,10 @@ func complain(stderr io.Writer, err error) syncer.Code {
 	return code
 }
 
+// oneSignal is how long a signal that comes again is the same one: timeout(1) sends its
+// signal to the process and to its group.
+const oneSignal = 200 * time.Millisecond
+
 // signals gives a context that is done at the first SIGINT or SIGTERM; the second one
 // ends the process at once.
 func signals(stderr io.Writer) (ctx, stop context.Context, release func()) {
@@ -84,18 +89,20 @@ func signals(stderr io.Writer) (ctx, stop context.Context, release func()) {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		first := true
+		var first os.Signal
+		var came time.Time
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case sig := <-ch:
-				if !first {
+				if first == nil {
+					first, came = sig, time.Now()
+					cancelStop(errSignal)
+				} else if sig != first || time.Since(came) > oneSignal {
 					fmt.Fprintf(stderr, "lockstep: second signal (%v), ending at once\n", sig)
 					os.Exit(int(syncer.CodeSignal))
 				}
-				first = false
-				cancelStop(errSignal)
 			}
 		}
 	}()

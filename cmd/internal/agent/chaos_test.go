@@ -13,34 +13,62 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
 var (
-	chaosSeeds = flag.Int("chaos.seeds", 2, "how many seeds TestChaos runs")
+	chaosSeeds = flag.Int("chaos.seeds", 1, "how many seeds TestChaos runs")
 	chaosFirst = flag.Uint64("chaos.first", 1, "the first of them")
 	chaosTime  = flag.Duration("chaos.time", 4*time.Second, "how long each seed changes the tree")
 )
 
 // TestChaos changes a tree at random while it is kept in step with a local directory and
-// with a daemon's module. Once it is quiet, all three are equal. Each seed runs once more
-// with a queue so short that the kernel drops events all the time.
+// with a daemon's module. Once it is quiet, all three are equal. Each seed runs in four
+// settings: as it is; with a queue so short that the kernel drops events all the time; with
+// a source that has no trailing slash; and with filter rules.
 func TestChaos(t *testing.T) {
 	for i := range *chaosSeeds {
 		seed := *chaosFirst + uint64(i)
-		for _, queue := range []int{0, 100} {
-			name := fmt.Sprintf("seed=%d", seed)
-			if queue > 0 {
-				name += "/overflow"
-			}
-			t.Run(name, func(t *testing.T) {
-				if queue > 0 {
-					shortQueue(t, queue)
+		for _, v := range variants() {
+			t.Run(fmt.Sprintf("seed=%d/%s", seed, v.name), func(t *testing.T) {
+				if v.queue > 0 {
+					shortQueue(t, v.queue)
 				}
-				chaos(t, seed, *chaosTime)
+				chaos(t, seed, *chaosTime, v)
 			})
 		}
 	}
+}
+
+// variant is a setting of a test.
+type variant struct {
+	name    string
+	queue   int      // the kernel's; 0 leaves it alone
+	noSlash bool     // the source is the directory itself
+	exclude []string // rules
+}
+
+func variants() []variant {
+	return []variant{
+		{name: "plain"},
+		{name: "overflow", queue: 100},
+		{name: "directory", noSlash: true},
+		{name: "rules", exclude: []string{"index.html", "sub dir/", "/d/*.txt", "'single'"}},
+	}
+}
+
+// ignored says of a path whether a rule hides it as a file or as a directory, or what it is in.
+func (v variant) ignored(t *testing.T) func(string) bool {
+	t.Helper()
+	var b filter.Builder
+	for _, e := range v.exclude {
+		if err := b.Exclude(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := b.Build()
+	return func(path string) bool { return l.ExcludedPath(path, true) || l.ExcludedPath(path, false) }
 }
 
 // TestRewritesThatAQuickCheckMisses makes the two kinds of change that size and mtime do
@@ -58,7 +86,7 @@ func TestRewritesThatAQuickCheckMisses(t *testing.T) {
 }
 
 func rewrites(t *testing.T, storm bool) {
-	p := startPair(t)
+	p := startPair(t, variant{})
 	const files = 8
 	name := func(i int) string { return filepath.Join(p.src, fmt.Sprintf("file%d", i)) }
 	for i := range files {
@@ -97,8 +125,8 @@ func put(t *testing.T, name, content string) {
 	}
 }
 
-func chaos(t *testing.T, seed uint64, during time.Duration) {
-	p := startPair(t)
+func chaos(t *testing.T, seed uint64, during time.Duration, v variant) {
+	p := startPair(t, v)
 	ctx, cancel := context.WithTimeout(t.Context(), during)
 	defer cancel()
 	churn := syncertest.Churn{Root: p.src, Outside: p.outside, Seed: seed, PlainLinks: !p.root}
@@ -114,13 +142,14 @@ func chaos(t *testing.T, seed uint64, during time.Duration) {
 type twin struct {
 	src, outside string
 	root         bool
+	ignore       func(string) bool
 	watches      []*watching
 }
 
-func startPair(t *testing.T) *twin {
+func startPair(t *testing.T, v variant) *twin {
 	t.Helper()
 	dir := t.TempDir()
-	p := &twin{src: filepath.Join(dir, "src"), outside: filepath.Join(dir, "outside"), root: os.Geteuid() == 0}
+	p := &twin{src: filepath.Join(dir, "src"), outside: filepath.Join(dir, "outside"), root: os.Geteuid() == 0, ignore: v.ignored(t)}
 	mirror, module := filepath.Join(dir, "mirror"), filepath.Join(dir, "module")
 	for _, d := range []string{p.src, p.outside, mirror, module} {
 		if err := os.Mkdir(d, 0o755); err != nil {
@@ -130,7 +159,14 @@ func startPair(t *testing.T) *twin {
 	// Something to begin with: an empty source is not trusted with deletions.
 	put(t, filepath.Join(p.src, "first"), "first")
 	d := syncertest.StartDaemon(t, syncertest.DaemonConfig{Chroot: p.root, Modules: []syncertest.Module{{Name: "m", Path: module}}})
-	p.watches = []*watching{startWatch(t, p.src, mirror+"/", mirror), startWatch(t, p.src, d.URL("m"), module)}
+	source, below := p.src+"/", ""
+	if v.noSlash {
+		source, below = p.src, "src"
+	}
+	p.watches = []*watching{
+		startWatch(t, source, mirror+"/", filepath.Join(mirror, below), v.exclude),
+		startWatch(t, source, d.URL("m"), filepath.Join(module, below), v.exclude),
+	}
 	t.Cleanup(func() {
 		for _, w := range p.watches {
 			w.stop(t)
@@ -145,7 +181,7 @@ func (p *twin) wait(t *testing.T, within time.Duration) {
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	for _, w := range p.watches {
-		if err := syncertest.WaitEqual(ctx, p.src, w.replica, syncertest.CompareOptions{IgnoreOwners: !p.root}); err != nil {
+		if err := syncertest.WaitEqual(ctx, p.src, w.replica, syncertest.CompareOptions{IgnoreOwners: !p.root, Ignore: p.ignore}); err != nil {
 			t.Errorf("%s: %v\nlast of its log:\n%s", w.target, err, w.tail(60))
 		}
 	}
@@ -181,10 +217,15 @@ func (w *watching) stop(t *testing.T) {
 	}
 }
 
-func startWatch(t *testing.T, src, target, replica string) *watching {
+func startWatch(t *testing.T, source, target, replica string, exclude []string) *watching {
 	t.Helper()
 	s := Defaults()
-	s.Source, s.Target, s.Watch, s.Delete, s.NoTune, s.LogLevel = src+"/", target, true, true, true, "debug"
+	s.Source, s.Target, s.Watch, s.Delete, s.NoTune, s.LogLevel = source, target, true, true, true, "debug"
+	for _, e := range exclude {
+		if err := s.Filter.Exclude(e); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}

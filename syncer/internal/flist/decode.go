@@ -82,6 +82,9 @@ func readEntry(r *wire.Reader, f Format, p *previous, flags int, missingOK bool)
 		e.Mode = uint32(r.Int32())
 	}
 	checkMode(r, &e, missingOK)
+	if e.IsDevice() || e.IsSpecial() {
+		e.Size = 0 // they have none, whatever is sent
+	}
 	if e.UID = p.uid; f.Owner && flags&xmitSameUID == 0 {
 		e.UID = uint32(r.Varint())
 	}

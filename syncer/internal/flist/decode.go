@@ -85,6 +85,9 @@ func readEntry(r *wire.Reader, f Format, p *previous, flags int, missingOK bool)
 	if e.IsDevice() || e.IsSpecial() {
 		e.Size = 0 // they have none, whatever is sent
 	}
+	if e.Missing() {
+		e.Nsec = 0 // nor a time that matters
+	}
 	if e.UID = p.uid; f.Owner && flags&xmitSameUID == 0 {
 		e.UID = uint32(r.Varint())
 	}

@@ -66,6 +66,16 @@ func (s *Settings) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
+	d := Defaults()
+	for _, own := range []struct {
+		flag  string
+		given bool
+	}{
+		{"--settle", s.Settle != d.Settle}, {"--max-delay", s.MaxDelay != d.MaxDelay},
+		{"--grace", s.Grace != d.Grace}, {"--no-tune", s.NoTune},
+	} {
+		check(own.given && !s.Watch, "%s is for --watch", own.flag)
+	}
 	check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")
 	check(s.Watch && s.Progress, "--watch and --progress exclude one another: --watch logs a line for each push")
 	check(s.Delete && !s.Recurse, "--delete needs --recursive: without it the content of no directory is known")
@@ -86,6 +96,7 @@ func (s *Settings) Validate() error {
 		errs = append(errs, err)
 	case !t.Remote():
 		check(s.PasswordFile != "", "--password-file is for daemons, %q is a local path", s.Target)
+		check(s.Port != 0, "--port is for daemons, %q is a local path", s.Target)
 		check(s.ConGiven, "--contimeout is for daemons, %q is a local path", s.Target)
 		if s.Source != "" {
 			errs = append(errs, apart(s.Source, t.Path, s.Delete))

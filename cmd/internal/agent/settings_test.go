@@ -31,10 +31,12 @@ func TestValidate(t *testing.T) {
 		"watch and progress": {func(s *Settings) { s.Watch, s.Progress = true, true }, []string{"--watch and --progress exclude"}},
 		"watch and stats":    {func(s *Settings) { s.Watch, s.Stats = true, true }, []string{"--watch and --stats exclude"}},
 		"delete what":        {func(s *Settings) { s.Delete, s.Recurse = true, false }, []string{"--delete needs --recursive"}},
-		"negative times": {func(s *Settings) { s.Settle, s.MaxDelay, s.Grace, s.Timeout, s.ConTimeout = -1, -1, -1, -1, -1 },
+		"negative times": {func(s *Settings) {
+			s.Watch, s.Settle, s.MaxDelay, s.Grace, s.Timeout, s.ConTimeout = true, -1, -1, -1, -1, -1
+		},
 			[]string{"--settle -1ns", "--max-delay -1ns", "--grace -1ns", "--timeout -1ns", "--contimeout -1ns"}},
-		"ports":           {func(s *Settings) { s.Port = 65536 }, []string{"--port 65536 is no port"}},
-		"last port":       {func(s *Settings) { s.Port = 65535 }, nil},
+		"ports":           {func(s *Settings) { s.Target, s.Port = "h::m", 65536 }, []string{"--port 65536 is no port"}},
+		"last port":       {func(s *Settings) { s.Target, s.Port = "h::m", 65535 }, nil},
 		"levels":          {func(s *Settings) { s.LogLevel = "fatal" }, []string{`--log-level "fatal": it is debug, info, warn or error`}},
 		"no level":        {func(s *Settings) { s.LogLevel = "" }, []string{`--log-level ""`}},
 		"formats":         {func(s *Settings) { s.LogFormat = "JSON" }, []string{`--log-format "JSON": it is console or json`}},
@@ -46,6 +48,8 @@ func TestValidate(t *testing.T) {
 		"pull by ssh":     {func(s *Settings) { s.Source = "h:x" }, []string{`source "h:x" is on another machine`}},
 		"a colon":         {func(s *Settings) { s.Source = "./h:x" }, nil},
 		"local password":  {func(s *Settings) { s.PasswordFile = "f" }, []string{`--password-file is for daemons, "/b" is a local path`}},
+		"local port":      {func(s *Settings) { s.Port = 873 }, []string{`--port is for daemons, "/b" is a local path`}},
+		"settle once":     {func(s *Settings) { s.Settle, s.NoTune = 1, true }, []string{"--settle is for --watch", "--no-tune is for --watch"}},
 		"local contimout": {func(s *Settings) { s.ConGiven = true }, []string{`--contimeout is for daemons, "/b" is a local path`}},
 	} {
 		s := Defaults()

@@ -47,7 +47,10 @@ func start(t *testing.T, timeout time.Duration, onMessage func(Message) error) (
 func send(t *testing.T, conn net.Conn, parts ...[]byte) {
 	t.Helper()
 	var wg sync.WaitGroup
-	t.Cleanup(wg.Wait)
+	t.Cleanup(func() {
+		conn.Close() // the test may end before all was read
+		wg.Wait()
+	})
 	wg.Go(func() {
 		for _, b := range parts {
 			if _, err := conn.Write(b); err != nil {

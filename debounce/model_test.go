@@ -47,14 +47,17 @@ func (m *model) find(p string) *entry {
 
 func (m *model) wait(streak int) time.Duration {
 	d := m.cfg.Settle
-	for i := 2; i < streak; i++ {
+	for i := 4; i < streak; i++ {
 		d = min(2*d, m.cfg.HotMax)
 	}
 	return d
 }
 
+// window is how long after its taking a path counts as back at once.
+func (m *model) window(streak int) time.Duration { return max(m.wait(streak), m.cfg.HotMax/8) }
+
 func (m *model) patience(streak int) time.Duration {
-	if streak <= 2 {
+	if streak <= 4 {
 		return m.cfg.MaxDelay
 	}
 	return max(m.cfg.MaxDelay, m.wait(streak))
@@ -62,7 +65,7 @@ func (m *model) patience(streak int) time.Duration {
 
 func (m *model) returned(p string, now time.Time) int {
 	last, ok := m.taken[p]
-	w := m.wait(last.streak)
+	w := m.window(last.streak)
 	switch away := now.Sub(last.at); {
 	case !ok || away > 2*w:
 		return 0
@@ -214,7 +217,7 @@ func (m *model) remember(e *entry, now time.Time) {
 	streak := e.streak
 	if e.deferred {
 		last := m.taken[e.Path]
-		if streak = last.streak; now.Sub(last.at) > 2*m.wait(streak) {
+		if streak = last.streak; now.Sub(last.at) > 2*m.window(streak) {
 			streak = 0
 		}
 	}

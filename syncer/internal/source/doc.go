@@ -6,12 +6,13 @@
 // the name was not), what could not be read is a Problem and never looks like a
 // deletion, and nothing outside the root is ever opened, whatever is swapped in.
 //
-//  1. Open opens the root for the length of one push and checks who it is (Identity).
-//     Between pushes nothing is held open, so that the file system can be unmounted.
+//  1. Open opens the root and tells who it is (Identity); the push reads below that very
+//     descriptor to its end. Between pushes nothing is held open, so that the file system
+//     can be unmounted; what was mounted below the root is checked where it is read.
 //  2. ReadDir lists one directory: filtered, lstat'ed, in the protocol's order.
 //  3. Walk goes through a whole subtree, one directory in memory at a time.
-//  4. Plan looks at changed paths: present, gone (as the topmost missing name), or
-//     a subtree; with the directories above them.
+//  4. Plan looks at changed paths: present, gone (as the topmost missing name, or unsure
+//     where a rule asks for the type it had), or a subtree; with the directories above.
 //
 // Who may delete what follows from the root's identity: the caller keeps the first
 // one and refuses to push when it changed.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
@@ -247,6 +249,15 @@ func shortQueue(t *testing.T, n int) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: fs.inotify.max_queued_events is lowered")
+	}
+	// Two test runs at once would each restore what the other had set.
+	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "lockstep-test-sysctl.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lock.Close() }) // which gives the lock back, after the limit
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
 	}
 	old, err := os.ReadFile(queueFile)
 	if err != nil {

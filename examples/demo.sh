@@ -6,12 +6,13 @@ set -eu
 lockstep=${1:-lockstep}
 dir=$(mktemp -d)
 pid=
-trap 'kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; rm -rf "$dir"' EXIT
 trap 'exit 0' INT TERM
 mkdir -p "$dir/src/docs" "$dir/mirror"
 echo 'hello' > "$dir/src/docs/hello.txt"
 echo "+ $lockstep --watch --delete $dir/src/ $dir/mirror/"
-"$lockstep" --watch --delete "$dir/src/" "$dir/mirror/" &
+# In a session of its own: Ctrl-C reaches this script, which then ends it with one signal.
+setsid "$lockstep" --watch --delete "$dir/src/" "$dir/mirror/" &
 pid=$!
 
 # same waits until both trees are alike.

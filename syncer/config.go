@@ -7,34 +7,18 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/lockstep-sync/lockstep/syncer/filter"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 )
 
-// Options are rsync's, by rsync's names. The zero value transfers regular files of one
-// directory with no attributes; Archive is what users mean.
-type Options struct {
-	Recurse, Links, Perms, Times, Group, Owner, Devices, Specials bool
-
-	Delete        bool
-	MaxDelete     int64 // negative: no limit
-	DryRun        bool
-	Checksum      bool // -c
-	WholeFile     bool // -W
-	OneFileSystem bool // -x
-	NumericIDs    bool
-	Filter        *filter.List
-
-	Timeout    time.Duration // nothing moves for that long: give up; 0: never
-	ConTimeout time.Duration // for a connection; 0: the kernel's patience
-}
+// Options are rsync's, by rsync's names.
+type Options = option.Set
 
 // Archive is -a: -rlptgoD.
-func Archive() Options {
-	return Options{Recurse: true, Links: true, Perms: true, Times: true, Group: true, Owner: true,
-		Devices: true, Specials: true, MaxDelete: -1}
-}
+func Archive() Options { return option.Archive() }
+
+// Defaults is an empty command line.
+func Defaults() Options { return option.Defaults() }
 
 // Config is one source and one target.
 type Config struct {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
@@ -270,7 +271,8 @@ func (d *daemon) makePath(ctx context.Context, src *source.Tree) error {
 		}
 		entries.Add(e)
 	}
-	o := sender.Options{Recurse: true, DryRun: d.cfg.DryRun, MaxDelete: -1, Timeout: d.cfg.Timeout, Protocol: d.cfg.Protocol}
+	o := sender.Options{Set: option.Defaults(), Protocol: d.cfg.Protocol}
+	o.Recurse, o.DryRun, o.Timeout = true, d.cfg.DryRun, d.cfg.Timeout
 	said := ""
 	o.Sink.Message = func(text string, isError bool) {
 		if isError {
@@ -319,13 +321,7 @@ func (d *daemon) connect(ctx context.Context, src *source.Tree, o sender.Options
 }
 
 func (d *daemon) options() sender.Options {
-	c := d.cfg
-	return sender.Options{
-		Recurse: c.Recurse, Links: c.Links, Perms: c.Perms, Times: c.Times, Owner: c.Owner, Group: c.Group,
-		Devices: c.Devices, Specials: c.Specials, NumericIDs: c.NumericIDs, Checksum: c.Checksum,
-		WholeFile: c.WholeFile, DryRun: c.DryRun, MaxDelete: c.MaxDelete, Timeout: c.Timeout,
-		Sink: c.Sink, Protocol: c.Protocol,
-	}
+	return sender.Options{Set: d.cfg.Options, Sink: d.cfg.Sink, Protocol: d.cfg.Protocol}
 }
 
 // dial connects within ConTimeout.

@@ -105,11 +105,7 @@ func (l *localDir) check() error {
 }
 
 func (l *localDir) options(prune bool) local.Options {
-	c := l.cfg
-	return local.Options{
-		Recurse: c.Recurse, Links: c.Links, Perms: c.Perms, Times: c.Times, Owner: c.Owner, Group: c.Group,
-		Devices: c.Devices, Specials: c.Specials, NumericIDs: c.NumericIDs, WholeFile: c.WholeFile,
-		Checksum: c.Checksum, OneFileSystem: c.OneFileSystem, DryRun: c.DryRun, Delete: prune,
-		MaxDelete: c.MaxDelete, Umask: l.umask, Filter: l.rules, Sink: c.Sink,
-	}
+	o := local.Options{Set: l.cfg.Options, Umask: l.umask, Sink: l.cfg.Sink}
+	o.Delete, o.Filter = prune, l.rules
+	return o
 }

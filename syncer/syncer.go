@@ -38,7 +38,12 @@ type Batch struct {
 	Seq    uint64 // position: grows from batch to batch
 	Paths  []Path
 	Oldest time.Time // when the earliest of the changes was seen
+	Moves  []Move    // in the order in which they happened
 }
+
+// Move is a hint that what is at To was at From before, both relative to the watched
+// directory. A wrong one costs time, never data: both names are among the paths, too.
+type Move struct{ From, To string }
 
 // pusher is a target: the daemon, or the local directory. more may come later.
 type pusher interface {
@@ -78,11 +83,8 @@ func New(cfg Config) (*Syncer, error) {
 	}
 	rules := cfg.Filter.At(place.root)
 	s := &Syncer{cfg: cfg, place: place, rules: rules, failures: map[string]int{}}
-	s.src = source.Options{
-		Recurse: cfg.Recurse, Links: cfg.Links, Devices: cfg.Devices, Specials: cfg.Specials,
-		OneFileSystem: cfg.OneFileSystem, Filter: rules, Prefix: place.prefix,
-		ListAll: cfg.Delete && cfg.Target.Remote(),
-	}
+	s.src = source.Options{Set: cfg.Options, Prefix: place.prefix, ListAll: cfg.Delete && cfg.Target.Remote()}
+	s.src.Filter = rules
 	s.target = newTarget(&s.cfg, place)
 	return s, nil
 }

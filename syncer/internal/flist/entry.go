@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/meta"
 )
 
 // Flag says what a list entry means beside its attributes.
@@ -18,6 +20,9 @@ const (
 	Partial
 	// Content marks a regular file whose bytes may differ whatever size and time say.
 	Content
+	// Linked marks a name that shares its inode with others: entries with the same Dev and
+	// Ino are one group. With --hard-links only.
+	Linked
 )
 
 // Entry is one name of the file list. Mode 0 is a missing entry: the name is to be
@@ -30,12 +35,21 @@ type Entry struct {
 	Sec   int64  // mtime, seconds
 	Ctime int64  // nanoseconds; to see whether a file changed while it was read
 	Ino   uint64
+	Dev   uint64 // of the file system it is on
 	Rdev  uint64
 	Nsec  uint32 // mtime, nanoseconds within the second
 	Mode  uint32 // st_mode: type and permissions
 	UID   uint32
 	GID   uint32
 	Flags Flag
+	Extra *Extra // nil: none of it
+}
+
+// Extra is what is read only where an option asks for it.
+type Extra struct {
+	Atime           int64     // seconds
+	Access, Default *meta.ACL // nil: nothing beyond the mode; Default is for directories alone
+	Xattrs          []meta.Xattr
 }
 
 // FromStat makes the entry of what lstat told about name.
@@ -47,6 +61,7 @@ func FromStat(name string, st *unix.Stat_t) Entry {
 		Nsec:  uint32(st.Mtim.Nsec),
 		Ctime: st.Ctim.Nano(),
 		Ino:   st.Ino,
+		Dev:   st.Dev,
 		Rdev:  st.Rdev,
 		Mode:  st.Mode,
 		UID:   st.Uid,

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 )
 
@@ -72,13 +73,12 @@ func makeBenchTree(root string) error {
 }
 
 func pushOnce(src, dst string) error {
-	s, err := source.Open(src, source.Options{Recurse: true, Links: true, Devices: true, Specials: true})
+	s, err := source.Open(src, source.Options{Set: option.Set{Recurse: true, Links: true, Devices: true, Specials: true}})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	t, err := Open(dst, Options{Recurse: true, Links: true, Perms: true, Times: true, Owner: true, Group: true,
-		Devices: true, Specials: true, Delete: true, MaxDelete: -1})
+	t, err := Open(dst, Options{Set: option.Set{Recurse: true, Links: true, Perms: true, Times: true, Owner: true, Group: true, Devices: true, Specials: true, Delete: true, MaxDelete: -1}})
 	if err != nil {
 		return err
 	}

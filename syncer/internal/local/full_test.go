@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer/filter"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
@@ -428,7 +429,7 @@ func TestOpen(t *testing.T) {
 		{"new", nil}, {"new", nil}, {"new2/", nil}, {"a/b", fs.ErrNotExist}, {"file", unix.ENOTDIR}, {"file/x", unix.ENOTDIR},
 	} {
 		for _, dry := range []bool{true, false} {
-			target, err := Open(base+"/"+test.path, Options{DryRun: dry})
+			target, err := Open(base+"/"+test.path, Options{Set: option.Set{DryRun: dry}})
 			if !errors.Is(err, test.want) {
 				t.Errorf("open %q, dry run %v: %v, want %v", test.path, dry, err, test.want)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 )
 
@@ -209,7 +210,7 @@ func TestUnprivileged(t *testing.T) {
 	var messages []string
 	o := archive
 	o.Sink.Message = func(text string, _ bool) { messages = append(messages, text) }
-	s := openSource(t, "/dev", source.Options{Devices: true})
+	s := openSource(t, "/dev", source.Options{Set: option.Set{Devices: true}})
 	plan, err := s.Plan(t.Context(), []source.Path{{Name: "null"}})
 	must(t, err)
 	plan.Parents = nil // /dev itself takes no part without -r

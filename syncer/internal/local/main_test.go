@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
@@ -23,12 +24,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // archive is rsync's -a --delete.
-var archive = Options{Recurse: true, Links: true, Perms: true, Times: true, Owner: true, Group: true,
-	Devices: true, Specials: true, Delete: true, MaxDelete: -1, Umask: 0o022}
+var archive = Options{Set: option.Set{Recurse: true, Links: true, Perms: true, Times: true, Owner: true, Group: true, Devices: true, Specials: true, Delete: true, MaxDelete: -1}, Umask: 0o022}
 
 func sourceOptions(o Options) source.Options {
-	return source.Options{Recurse: o.Recurse, Links: o.Links, Devices: o.Devices, Specials: o.Specials,
-		OneFileSystem: o.OneFileSystem, Filter: o.Filter}
+	return source.Options{Set: o.Set}
 }
 
 func openSource(t testing.TB, root string, o source.Options) *source.Tree {

@@ -11,35 +11,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 	"github.com/lockstep-sync/lockstep/syncer/internal/tree"
 )
 
-// Options say what is kept and what may be deleted, in rsync's words.
+// Options are rsync's, and what else a push must know. Filter's rules are for the target's root.
 type Options struct {
-	Recurse       bool // -r
-	Links         bool // -l
-	Perms         bool // -p; without it new names get the source's permissions less Umask, others keep theirs
-	Times         bool // -t
-	Owner         bool // -o; only a super-user can
-	Group         bool // -g; others than the super-user only to groups they are in
-	Devices       bool // --devices; only a super-user can
-	Specials      bool // --specials
-	NumericIDs    bool // of no effect: here an id is an id
-	WholeFile     bool // of no effect: a local copy is always whole
-	Checksum      bool // -c: files of equal size are compared by content, whatever the time says
-	OneFileSystem bool // -x: nothing is deleted on other file systems of the target either
-	DryRun        bool // -n: everything is reported, nothing is changed
-	Delete        bool // --delete
-	Force         bool // --force: a directory that is not empty makes way for something else without Delete too
-
-	MaxDelete int64        // --max-delete; <0: no limit
-	Umask     uint32       // for Perms off
-	Filter    *filter.List // nil: everything takes part
-	Sink      report.Sink
+	option.Set
+	Umask uint32 // for Perms off
+	Sink  report.Sink
 }
 
 // Result is what a push did.

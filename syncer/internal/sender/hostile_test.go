@@ -20,6 +20,7 @@ import (
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/checksum"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
 	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
@@ -61,7 +62,7 @@ func hostileSource(tb testing.TB, size int) files {
 }
 
 func hostileOptions() sender.Options {
-	return sender.Options{Recurse: true, Links: true, Times: true, MaxDelete: -1, Checksums: []checksum.Kind{checksum.MD5}}
+	return sender.Options{Set: option.Set{Recurse: true, Links: true, Times: true, MaxDelete: -1}, Checksums: []checksum.Kind{checksum.MD5}}
 }
 
 // peerSays builds what a daemon says.

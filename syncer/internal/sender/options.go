@@ -7,6 +7,7 @@ import (
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/checksum"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 )
 
@@ -18,15 +19,8 @@ const (
 
 // Options are the settings of a push, in rsync's words. They hold for many pushes.
 type Options struct {
-	Recurse, Links, Perms, Times, Owner, Group, Devices, Specials bool
-
-	NumericIDs bool
-	Checksum   bool  // -c
-	WholeFile  bool  // -W
-	DryRun     bool  // -n
-	MaxDelete  int64 // negative: no limit
-	Timeout    time.Duration
-	Sink       report.Sink
+	option.Set
+	Sink report.Sink
 
 	Protocol    int             // to announce; 0 is MaxProtocol
 	AuthDigests []string        // to announce, strongest first; nil is all that are known

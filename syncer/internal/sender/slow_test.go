@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
@@ -48,7 +49,7 @@ func TestInteropSlowSource(t *testing.T) {
 			var list sender.Entries
 			list.Add(flist.Entry{Name: ".", Mode: unix.S_IFDIR | 0o755, Flags: flist.Partial})
 			list.Add(flist.Entry{Name: "f", Mode: unix.S_IFREG | 0o644, Size: 1000})
-			o := sender.Options{Recurse: true, MaxDelete: -1, Checksum: tt.checksum, Timeout: 3 * time.Second, Protocol: tt.protocol}
+			o := sender.Options{Set: option.Set{Recurse: true, MaxDelete: -1, Checksum: tt.checksum, Timeout: 3 * time.Second}, Protocol: tt.protocol}
 			src := &slowDisk{files: hostileSource(t, 1000), wait: 7 * time.Second}
 			res, err := sender.Push(t.Context(), conn, o, &sender.Module{Name: "m"}, &sender.Job{List: sender.NewList(list)}, src)
 			if err != nil || res.Stats.Transferred != 1 {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/checksum"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
@@ -344,10 +345,7 @@ func (tr *transcript) play(t *testing.T) {
 	client, server := load(t, tr.file())
 	theirs := parseClient(t, client)
 	src, _ := tr.trees(t)
-	opts := sender.Options{
-		Recurse: true, Links: true, Perms: true, Times: true, MaxDelete: -1,
-		Protocol: sender.MaxProtocol, Checksums: []checksum.Kind{checksum.MD5},
-	}
+	opts := sender.Options{Set: option.Set{Recurse: true, Links: true, Perms: true, Times: true, MaxDelete: -1}, Protocol: sender.MaxProtocol, Checksums: []checksum.Kind{checksum.MD5}}
 	var items []string
 	opts.Sink.Item = func(it report.Item) { items = append(items, it.String()) }
 	if tr.opts != nil {
@@ -359,7 +357,7 @@ func (tr *transcript) play(t *testing.T) {
 	if tr.job != nil {
 		tr.job(&job)
 	}
-	tree, err := source.Open(src, source.Options{Recurse: true, Links: true, Devices: true, Specials: true})
+	tree, err := source.Open(src, source.Options{Set: option.Set{Recurse: true, Links: true, Devices: true, Specials: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

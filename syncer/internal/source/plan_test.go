@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 )
 
 // parts is a plan in a form that is easy to write down: "!" marks Content, "~" Partial.
@@ -109,27 +110,27 @@ func TestPlan(t *testing.T) {
 			want: parts{Entries: []string{".~"}},
 		},
 		{
-			name: "rules", opts: Options{Recurse: true, Filter: rules(t, "- *.o", "- cache/")},
+			name: "rules", opts: Options{Set: option.Set{Recurse: true, Filter: rules(t, "- *.o", "- cache/")}},
 			paths: plain("x.o", "o/x.o", "cache", "cache/f", "gone.o", "cache/gone", "f"),
 			want:  parts{Entries: []string{".~", "f", "o~"}},
 		},
 		{
-			name: "types that take no part", opts: Options{Recurse: true}, paths: plain("d/l", "d/p", "dl/x"),
+			name: "types that take no part", opts: Options{Set: option.Set{Recurse: true}}, paths: plain("d/l", "d/p", "dl/x"),
 			want: parts{Entries: []string{".~", "d~"}},
 		},
 		{name: "no recursion", opts: Options{}, paths: plain("d/f", "f"), want: parts{Entries: []string{".~", "f"}}},
 		{
-			name: "what was unmounted", opts: Options{Recurse: true, Unmounted: map[string]bool{"d/e": true, "gone": true}},
+			name: "what was unmounted", opts: Options{Set: option.Set{Recurse: true}, Unmounted: map[string]bool{"d/e": true, "gone": true}},
 			paths: plain("d/e/gone", "d/e", "gone", "gone/x", "d/f"),
 			want:  parts{Parents: []string{".~", "d~"}, Entries: []string{"d/f"}, Unmounted: []string{"d/e", "gone"}},
 		},
 		{
-			name: "a rule for directories alone, or for others", opts: Options{Recurse: true, Filter: rules(t, "- build/", "+ */", "- *.o")},
+			name: "a rule for directories alone, or for others", opts: Options{Set: option.Set{Recurse: true, Filter: rules(t, "- build/", "+ */", "- *.o")}},
 			paths: plain("build", "gone.o", "d/build", "d/other"),
 			want:  parts{Missing: []string{"d/other"}, Unsure: []string{"build", "d/build", "gone.o"}, Entries: []string{".~", "d~"}},
 		},
 		{
-			name: "prefix", opts: Options{Recurse: true, Prefix: "d"}, paths: plain("d/f", "d/gone", "f", "dl", "gone"),
+			name: "prefix", opts: Options{Set: option.Set{Recurse: true}, Prefix: "d"}, paths: plain("d/f", "d/gone", "f", "dl", "gone"),
 			want: parts{Missing: []string{"d/gone"}, Entries: []string{"d~", "d/f"}},
 		},
 		{

@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/internal/beneath"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 )
 
@@ -25,15 +25,10 @@ var ErrNoRoot = errors.New("the source is not there")
 // ErrUnmounted says that a file system was mounted at a directory before and is not now.
 var ErrUnmounted = errors.New("a file system was unmounted here: nothing is deleted below it until it is back, or until a restart")
 
-// Options say what of the tree takes part, in rsync's words.
+// Options are rsync's, and what else must be known to read a tree.
 type Options struct {
-	Recurse       bool         // -r: without it directories are skipped
-	Links         bool         // -l
-	Devices       bool         // --devices
-	Specials      bool         // --specials
-	OneFileSystem bool         // -x
-	ListAll       bool         // names of types that are left out are listed: a peer that prunes must know them
-	Filter        *filter.List // nil: everything
+	option.Set
+	ListAll bool // names of types that are left out are listed: a peer that prunes must know them
 	// Prefix is what the names of the transfer begin with where the source was given
 	// without a trailing slash: "abc" for /srv/abc, whose files are abc/… . The tree's
 	// root is then the parent, and only Prefix of it takes part.

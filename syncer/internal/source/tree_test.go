@@ -17,11 +17,12 @@ import (
 
 	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 )
 
 // everything is -rlD.
-var everything = Options{Recurse: true, Links: true, Devices: true, Specials: true}
+var everything = Options{Set: option.Set{Recurse: true, Links: true, Devices: true, Specials: true}}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -155,7 +156,7 @@ func TestIdentity(t *testing.T) {
 func TestEmpty(t *testing.T) {
 	root := makeTree(t, "empty/", "full/.hidden", "file")
 	for name, want := range map[string]bool{"empty": true, "full": false, "file": false} {
-		if got, err := open(t, root, Options{Prefix: name, Filter: rules(t, "- .*")}).Empty(); got != want || err != nil {
+		if got, err := open(t, root, Options{Set: option.Set{Filter: rules(t, "- .*")}, Prefix: name}).Empty(); got != want || err != nil {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
@@ -173,11 +174,11 @@ func TestReadDir(t *testing.T) {
 	}{
 		{"all", everything, []string{"a", "b", "l", "p", "x.o", "\xff\n", "a-d/", "a.d/", "ad/", "o.o/"}},
 		{"files alone", Options{}, []string{"a", "b", "x.o", "\xff\n"}},
-		{"links", Options{Links: true}, []string{"a", "b", "l", "x.o", "\xff\n"}},
-		{"specials", Options{Specials: true}, []string{"a", "b", "p", "x.o", "\xff\n"}},
-		{"filtered", Options{Recurse: true, Filter: rules(t, "- *.o", "- a/")}, []string{"a", "b", "\xff\n", "a-d/", "a.d/", "ad/"}},
-		{"filtered directories", Options{Recurse: true, Filter: rules(t, "- *.o/", "P b")}, []string{"a", "b", "x.o", "\xff\n", "a-d/", "a.d/", "ad/"}},
-		{"prefix", Options{Recurse: true, Prefix: "ad"}, []string{"ad/"}},
+		{"links", Options{Set: option.Set{Links: true}}, []string{"a", "b", "l", "x.o", "\xff\n"}},
+		{"specials", Options{Set: option.Set{Specials: true}}, []string{"a", "b", "p", "x.o", "\xff\n"}},
+		{"filtered", Options{Set: option.Set{Recurse: true, Filter: rules(t, "- *.o", "- a/")}}, []string{"a", "b", "\xff\n", "a-d/", "a.d/", "ad/"}},
+		{"filtered directories", Options{Set: option.Set{Recurse: true, Filter: rules(t, "- *.o/", "P b")}}, []string{"a", "b", "x.o", "\xff\n", "a-d/", "a.d/", "ad/"}},
+		{"prefix", Options{Set: option.Set{Recurse: true}, Prefix: "ad"}, []string{"ad/"}},
 	} {
 		entries, problems, err := open(t, root, test.opts).ReadDir(".")
 		if err != nil || len(problems) > 0 {
@@ -263,7 +264,7 @@ func TestOpenFile(t *testing.T) {
 
 func TestHas(t *testing.T) {
 	root := makeTree(t, "f", "l -> f", "hidden.o", "d.o/x", "mine.p")
-	tree := open(t, root, Options{Filter: rules(t, "- *.o", "H *.p")})
+	tree := open(t, root, Options{Set: option.Set{Filter: rules(t, "- *.o", "H *.p")}})
 	for name, want := range map[string]bool{"f": true, "l": true, "hidden.o": false, "d.o": false, "mine.p": false, "none": false, "f/x": false} {
 		if got, err := tree.Has(name); got != want || err != nil {
 			t.Errorf("%s: %v, %v", name, got, err)
@@ -421,7 +422,7 @@ func asNobody(t *testing.T) bool {
 // renamed into its place is not taken for it.
 func TestPrefixIsPinned(t *testing.T) {
 	root := makeTree(t, "abc/x", "abc/sub/x", "new/sub/")
-	tree := open(t, root, Options{Recurse: true, Prefix: "abc"})
+	tree := open(t, root, Options{Set: option.Set{Recurse: true}, Prefix: "abc"})
 	must(t, os.Rename(filepath.Join(root, "abc"), filepath.Join(root, "old")))
 	plan, err := tree.Plan(t.Context(), []Path{{Name: "abc/x"}, {Name: "abc/gone"}})
 	must(t, err)

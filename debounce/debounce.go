@@ -25,6 +25,17 @@ type Change struct {
 	Path    string // slash separated, relative to the root, "." is the root; bytes, kept as they are
 	Tree    bool   // everything at or below Path may differ
 	Content bool   // bytes may differ, whatever size and mtime say; with Tree: of anything below
+
+	// From is the name that Path had before, or "". FromDev and FromIno say which directory that was,
+	// or are zero. They travel as a Move.
+	From             string
+	FromDev, FromIno uint64
+}
+
+// Move is a hint that what is at To was at From when the last batch was taken.
+type Move struct {
+	From, To string
+	Dev, Ino uint64 // of the directory that was at From, if it is known to have been one
 }
 
 // Batch is what became due together.
@@ -32,6 +43,7 @@ type Batch struct {
 	Seq     uint64    // position: grows by one with each batch, from 1, never reused
 	Changes []Change  // sorted by the bytes of Path, no entry below a Tree entry; the taker's to keep
 	Oldest  time.Time // when the earliest change in it was first seen; lag is measured from here
+	Moves   []Move    // those whose To is covered by Changes, in order; maybe not all
 }
 
 // Config holds the times and bounds of a queue. A zero field means its default, a negative one means

@@ -16,6 +16,7 @@ type model struct {
 	cfg     Config
 	entries []*entry
 	taken   map[string]modelTaking
+	moves   []Move
 	seq     uint64
 }
 
@@ -78,6 +79,10 @@ func (m *model) returned(p string, now time.Time) int {
 }
 
 func (m *model) add(now time.Time, c Change) {
+	if c.From != "" {
+		m.move(Move{c.From, c.Path, c.FromDev, c.FromIno})
+	}
+	c.From, c.FromDev, c.FromIno = "", 0, 0
 	e := m.find(c.Path)
 	for _, t := range m.entries {
 		if t.Tree && !t.deferred && under(c.Path, t.Path) {
@@ -123,6 +128,89 @@ func (m *model) giveBack(until time.Time, b Batch) {
 	for _, c := range b.Changes {
 		m.giveBackOne(until, b.Oldest, c)
 	}
+	if len(b.Moves) > 0 {
+		m.moves = followed(b.Moves, m.moves)
+	}
+}
+
+// followed is what earlier and later moves come to: both say what became of everything.
+func followed(earlier, later []Move) (out []Move) {
+	for _, e := range earlier {
+		to, best := e.To, ""
+		for _, l := range later {
+			if (e.To == l.From || under(e.To, l.From)) && len(l.From) > len(best) {
+				to, best = l.To+e.To[len(l.From):], l.From
+			}
+		}
+		if was, known := cameFrom(later, to); known && was == e.To && best != e.To {
+			e.To = to
+			out = append(out, e)
+		}
+	}
+	for _, l := range later {
+		if from, known := cameFrom(earlier, l.From); known {
+			l.From = from
+			out = append(out, l)
+		}
+	}
+	all := slices.Clone(out)
+	return slices.DeleteFunc(out, func(v Move) bool { return isBack(all, v.From, v.To) })
+}
+
+// isBack says that from and to are the same, in the same place.
+func isBack(list []Move, from, to string) bool {
+	return from == to && !slices.ContainsFunc(list, func(o Move) bool { return under(to, o.To) })
+}
+
+// cameFrom is the name of what is at p before all of list; not known where it is new.
+func cameFrom(list []Move, p string) (from string, known bool) {
+	from, best, gone := p, "", false
+	for _, o := range list {
+		if (p == o.To || under(p, o.To)) && len(o.To) > len(best) {
+			from, best = o.From+p[len(o.To):], o.To
+		}
+		gone = gone || p == o.From || under(p, o.From)
+	}
+	return from, best != "" || !gone
+}
+
+// move renames on paper: what is below To by now comes from below From.
+func (m *model) move(v Move) {
+	if v.To == v.From || under(v.To, v.From) || under(v.From, v.To) || v.From == "." || v.To == "." {
+		return
+	}
+	from, known := cameFrom(m.moves, v.From)
+	var kept []Move
+	for _, o := range m.moves {
+		switch {
+		case o.To == v.To || under(o.To, v.To) || o.To == v.From:
+			continue
+		case under(o.To, v.From):
+			o.To = v.To + o.To[len(v.From):]
+		}
+		kept = append(kept, o)
+	}
+	m.moves = kept
+	if known && !isBack(m.moves, from, v.To) {
+		v.From = from
+		m.moves = append(m.moves, v)
+	}
+}
+
+// takeMoves gives those that a change of the batch speaks for, and forgets those that nothing does.
+func (m *model) takeMoves(changes []Change) (out []Move) {
+	said := func(c Change, p string) bool { return c.Path == p || c.Tree && under(p, c.Path) }
+	var kept []Move
+	for _, v := range m.moves {
+		switch {
+		case slices.ContainsFunc(changes, func(c Change) bool { return said(c, v.To) }):
+			out = append(out, v)
+		case slices.ContainsFunc(m.entries, func(e *entry) bool { return said(e.Change, v.To) }):
+			kept = append(kept, v)
+		}
+	}
+	m.moves = kept
+	return out
 }
 
 func (m *model) giveBackOne(until, first time.Time, c Change) {
@@ -177,7 +265,33 @@ func (m *model) oldest() (first time.Time, ok bool) {
 	return first, len(m.entries) > 0
 }
 
+// speaker is the entry of p, or the nearest Tree entry above it.
+func (m *model) speaker(p string) (best *entry) {
+	for _, e := range m.entries {
+		if e.Path == p || e.Tree && under(p, e.Path) && (best == nil || len(e.Path) > len(best.Path) || best.Path == ".") {
+			best = e
+		}
+		if e.Path == p {
+			return e
+		}
+	}
+	return best
+}
+
+// pull has what moved leave with the name that it moved from.
+func (m *model) pull(now time.Time) {
+	for range m.moves {
+		for _, v := range m.moves {
+			from, to := m.speaker(v.From), m.speaker(v.To)
+			if from != nil && to != nil && !to.deferred && !from.due.After(now) && to.due.After(now) {
+				to.due = now
+			}
+		}
+	}
+}
+
 func (m *model) take(now time.Time) (Batch, bool) {
+	m.pull(now)
 	var leaving []*entry
 	m.entries = slices.DeleteFunc(m.entries, func(e *entry) bool {
 		if e.due.After(now) {
@@ -210,6 +324,7 @@ func (m *model) take(now time.Time) (Batch, bool) {
 		}
 	}
 	slices.SortFunc(b.Changes, func(x, y Change) int { return strings.Compare(x.Path, y.Path) })
+	b.Moves = m.takeMoves(b.Changes)
 	return b, true
 }
 
@@ -239,11 +354,16 @@ var modelPaths = []string{
 
 func genChange() *rapid.Generator[Change] {
 	return rapid.Custom(func(t *rapid.T) Change {
-		return Change{
+		c := Change{
 			Path:    rapid.SampledFrom(modelPaths).Draw(t, "path"),
 			Tree:    rapid.IntRange(0, 5).Draw(t, "tree") == 0,
 			Content: rapid.Bool().Draw(t, "content"),
 		}
+		if rapid.IntRange(0, 2).Draw(t, "moved") == 0 {
+			c.From = rapid.SampledFrom(modelPaths).Draw(t, "from")
+			c.FromIno = rapid.Uint64Max(9).Draw(t, "ino")
+		}
+		return c
 	})
 }
 

@@ -19,6 +19,8 @@ type Queue struct {
 	heat heat
 	seq  uint64
 
+	moves moves
+
 	// Times are kept as the distance from the first one seen: half the size of a time.Time, and the
 	// monotonic clock stays in charge when the wall clock jumps.
 	base    time.Time
@@ -37,6 +39,9 @@ func NewQueue(cfg Config) *Queue {
 // Add queues a change seen at now, or merges it with what is queued already.
 func (q *Queue) Add(now time.Time, c Change) {
 	t, p := q.rel(now), clean(c.Path)
+	if c.From != "" {
+		q.moves.add(Move{clean(c.From), p, c.FromDev, c.FromIno})
+	}
 	near := q.tree.nearest(p)
 	for n := near; n != nil; n = n.parent {
 		if n.freshTree() {
@@ -63,6 +68,7 @@ func (q *Queue) Add(now time.Time, c Change) {
 
 // Defer gives back what a push could not bring over, all of b or a part: its changes are due at until
 // and keep b.Oldest as their first-seen time. A path that has changed since leaves by the settle rule.
+// What moved in b moved before anything that has been added since.
 func (q *Queue) Defer(now, until time.Time, b Batch) {
 	first, due := q.rel(now), q.rel(until)
 	if !b.Oldest.IsZero() {
@@ -71,6 +77,7 @@ func (q *Queue) Defer(now, until time.Time, b Batch) {
 	for _, c := range b.Changes {
 		q.giveBack(first, due, c)
 	}
+	q.moves.putBack(b.Moves)
 }
 
 func (q *Queue) giveBack(first, due time.Duration, c Change) {
@@ -121,6 +128,7 @@ func (q *Queue) Next() (due time.Time, ok bool) {
 // Take removes and returns everything that is due at now; not ok when nothing is.
 func (q *Queue) Take(now time.Time) (Batch, bool) {
 	t := q.rel(now)
+	q.pull(t)
 	leaving := q.due.until(t)
 	if len(leaving) == 0 {
 		return Batch{}, false
@@ -131,7 +139,7 @@ func (q *Queue) Take(now time.Time) (Batch, bool) {
 	b.Changes = make([]Change, 0, len(leaving))
 	for _, n := range leaving {
 		if !n.is(isCovered) {
-			b.Changes = append(b.Changes, Change{n.path, n.is(isTree), n.is(isContent)})
+			b.Changes = append(b.Changes, Change{Path: n.path, Tree: n.is(isTree), Content: n.is(isContent)})
 		}
 		if q.heat.on() {
 			q.heat.took(n, t)
@@ -139,6 +147,10 @@ func (q *Queue) Take(now time.Time) (Batch, bool) {
 	}
 	q.drop(leaving)
 	slices.SortFunc(b.Changes, func(x, y Change) int { return strings.Compare(x.Path, y.Path) })
+	b.Moves = q.moves.take(b.Changes, q.covers)
+	if len(q.due) == 0 {
+		q.moves = moves{}
+	}
 	return b, true
 }
 
@@ -180,6 +192,38 @@ func (q *Queue) drop(gone []*node) {
 		q.tree.prune(n)
 	}
 }
+
+// pull makes due what moved away from a name that is due: were the old name deleted first, there would
+// be nothing left to move. What is deferred has its own reason to wait.
+func (q *Queue) pull(t time.Duration) {
+	for again := len(q.moves.list) > 0; again; {
+		again = false
+		for i := range q.moves.list {
+			from, to := q.speaker(q.moves.list[i].From), q.speaker(q.moves.list[i].To)
+			if from != nil && to != nil && !to.is(isDeferred) && q.due.due(from) <= t && q.due.due(to) > t {
+				q.due.set(to, t)
+				again = true
+			}
+		}
+	}
+}
+
+// speaker is the entry that speaks for p: its own, or the nearest Tree entry above it; nil where
+// there is none.
+func (q *Queue) speaker(p string) *node {
+	n := q.tree.nearest(p)
+	if n.path == p && n.queued() {
+		return n
+	}
+	for ; n != nil; n = n.parent {
+		if n.queued() && n.is(isTree) {
+			return n
+		}
+	}
+	return nil
+}
+
+func (q *Queue) covers(p string) bool { return q.speaker(p) != nil }
 
 // Len returns the number of entries queued, deferred ones included.
 func (q *Queue) Len() int { return len(q.due) }

@@ -89,7 +89,7 @@ func number(t *testing.T, s string) int {
 func parseChange(s string) Change {
 	s, content := strings.CutSuffix(s, "!")
 	s, tree := strings.CutSuffix(s, "/")
-	return Change{s, tree, content}
+	return Change{Path: s, Tree: tree, Content: content}
 }
 
 func spell(changes []Change) string {

@@ -26,6 +26,7 @@ type rig struct {
 	t        *testing.T
 	src, dst string
 	daemon   *syncertest.Daemon
+	base     syncer.Config // without a daemon
 
 	mu       sync.Mutex // guards what the sink is told
 	items    []string
@@ -51,6 +52,11 @@ func newRig(t *testing.T, edit ...func(*syncertest.DaemonConfig)) *rig {
 
 // config is for a push of the source's content into the module, everything but deleting.
 func (r *rig) config() syncer.Config {
+	if r.daemon == nil {
+		cfg := r.base
+		cfg.Source, cfg.Sink = r.src+"/", r.sink()
+		return cfg
+	}
 	target, err := syncer.ParseTarget(r.daemon.URL("m"))
 	if err != nil {
 		r.t.Fatal(err)
@@ -85,6 +91,7 @@ func (r *rig) syncer(cfg syncer.Config) *syncer.Syncer {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.t.Cleanup(func() { s.Close() })
 	r.items, r.messages = nil, nil
 	return s
 }

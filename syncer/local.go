@@ -35,7 +35,7 @@ func newLocal(cfg *Config, p place) pusher {
 	if err != nil {
 		abs = cfg.Target.Path
 	}
-	return &localDir{cfg: cfg, path: cfg.Target.Path, single: p.single, umask: uint32(mask), rules: cfg.Filter.At(abs)}
+	return &localDir{cfg: cfg, path: cfg.Target.Path, single: p.renames(), umask: uint32(mask), rules: cfg.Filter.At(abs)}
 }
 
 func (l *localDir) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
@@ -48,7 +48,12 @@ func (l *localDir) partial(ctx context.Context, src *source.Tree, plan source.Pl
 	if len(plan.Missing)+len(plan.Entries)+len(plan.Trees) == 0 {
 		return Report{}, nil
 	}
-	return l.push(j.prune, func(t *local.Target) (local.Result, error) { return t.Partial(ctx, src, plan, j.since) })
+	return l.push(j.prune, func(t *local.Target) (local.Result, error) {
+		if err := l.move(ctx, t, src, &j); err != nil {
+			return local.Result{}, err
+		}
+		return t.Partial(ctx, src, plan, j.since)
+	})
 }
 
 func (l *localDir) push(prune bool, do func(*local.Target) (local.Result, error)) (Report, error) {

@@ -76,6 +76,9 @@ func (r *recent) add(s *sending) {
 
 // is says whether the target surely has e as it is now.
 func (r *recent) is(e *flist.Entry) bool {
+	if e.Flags&flist.Linked != 0 {
+		return false // the peer has to see the whole group
+	}
 	v, ok := r.versions[e.Name]
 	return ok && e.IsRegular() && v.age() > v.grain() && v == versionOf(e, time.Unix(0, v.at))
 }

@@ -19,19 +19,20 @@ type (
 
 // The exit codes of rsync(1) that a push can end with.
 const (
-	CodeOK         = report.CodeOK
-	CodeUsage      = report.CodeUsage
-	CodeSelect     = report.CodeSelect
-	CodeStart      = report.CodeStart
-	CodeSocket     = report.CodeSocket
-	CodeFile       = report.CodeFile
-	CodeStream     = report.CodeStream
-	CodeSignal     = report.CodeSignal
-	CodePartial    = report.CodePartial
-	CodeVanished   = report.CodeVanished
-	CodeMaxDelete  = report.CodeMaxDelete
-	CodeTimeout    = report.CodeTimeout
-	CodeConTimeout = report.CodeConTimeout
+	CodeOK          = report.CodeOK
+	CodeUsage       = report.CodeUsage
+	CodeSelect      = report.CodeSelect
+	CodeUnsupported = report.CodeUnsupported
+	CodeStart       = report.CodeStart
+	CodeSocket      = report.CodeSocket
+	CodeFile        = report.CodeFile
+	CodeStream      = report.CodeStream
+	CodeSignal      = report.CodeSignal
+	CodePartial     = report.CodePartial
+	CodeVanished    = report.CodeVanished
+	CodeMaxDelete   = report.CodeMaxDelete
+	CodeTimeout     = report.CodeTimeout
+	CodeConTimeout  = report.CodeConTimeout
 )
 
 // ExitCode is the code of a push that returned rep and err.

@@ -277,13 +277,14 @@ func TestLocate(t *testing.T) {
 		"missing": {root: dir, prefix: "missing"},
 		"/":       {root: "/"},
 	} {
-		got, err := locate(in)
+		got, err := locate(in, &Options{})
+		got.scope = nil
 		if err != nil || got != want {
 			t.Errorf("locate(%q) = %+v, %v, want %+v", in, got, err, want)
 		}
 	}
 	for _, in := range []string{"", "a\x00b"} {
-		if _, err := locate(in); err == nil {
+		if _, err := locate(in, &Options{}); err == nil {
 			t.Errorf("locate(%q) gives no error", in)
 		}
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/lockstep-sync/lockstep/syncer/filter"
+	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 )
@@ -42,8 +44,12 @@ type Batch struct {
 }
 
 // Move is a hint that what is at To was at From before, both relative to the watched
-// directory. A wrong one costs time, never data: both names are among the paths, too.
-type Move struct{ From, To string }
+// directory. A wrong one costs time, never data.
+type Move struct {
+	From, To string
+	// Dev and Ino are those of the directory that was seen at From; zero where none was.
+	Dev, Ino uint64
+}
 
 // pusher is a target: the daemon, or the local directory. more may come later.
 type pusher interface {
@@ -55,6 +61,16 @@ type pusher interface {
 type job struct {
 	prune bool      // names that the source lacks are deleted
 	since time.Time // files whose ctime is not before it are compared by content; zero: none
+
+	moves    moves    // what the target may have under another name
+	believed believed // what need not be compared by content
+}
+
+// mark marks a file whose content may differ because it was changed so late.
+func (j *job) mark(e *flist.Entry) {
+	if e.IsRegular() && !j.since.IsZero() && e.Ctime >= j.since.UnixNano() {
+		e.Flags |= flist.Content
+	}
 }
 
 // Syncer pushes one source to one target. Push is for one goroutine at a time.
@@ -70,68 +86,105 @@ type Syncer struct {
 	pushed   bool             // a full push reached its end, if only in part
 	failures map[string]int   // of paths that did not arrive, in a row
 	mounts   mounts
+	links    links
 }
 
 // New checks cfg; nothing is opened yet but a look at the source.
 func New(cfg Config) (*Syncer, error) {
-	place, err := locate(cfg.Source)
+	place, err := locate(cfg.Source, &cfg.Options)
 	if err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
-	if cfg.Keep && !cfg.Recurse && !place.single {
+	if cfg.Keep && !cfg.Recurse && !place.single && cfg.Files == nil {
 		return nil, report.Fail(CodeUsage, fmt.Errorf("without --recursive nothing of the directory %q would be sent", cfg.Source), "")
+	}
+	if cfg.Filter, err = cfg.Filter.With(impliedRules(&cfg.Options)...); err != nil {
+		return nil, report.Fail(CodeUsage, err, "")
 	}
 	rules := cfg.Filter.At(place.root)
 	s := &Syncer{cfg: cfg, place: place, rules: rules, failures: map[string]int{}}
 	s.src = source.Options{Set: cfg.Options, Prefix: place.prefix, ListAll: cfg.Delete && cfg.Target.Remote()}
-	s.src.Filter = rules
-	s.target = newTarget(&s.cfg, place)
+	s.src.Filter, s.src.Scope = rules, place.scope
+	if cfg.HardLinks && cfg.Keep {
+		s.src.Linked = s.links.add
+	}
+	if !cfg.Target.Remote() {
+		s.target = newLocal(&s.cfg, place)
+	} else if s.target, err = newRemote(&s.cfg); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
-func newTarget(cfg *Config, p place) pusher {
-	if cfg.Target.Remote() {
-		return newDaemon(cfg)
+// Close ends what is kept open between pushes.
+func (s *Syncer) Close() error {
+	if c, ok := s.target.(io.Closer); ok {
+		return c.Close()
 	}
-	return newLocal(cfg, p)
+	return nil
 }
 
-// WatchRoot is the directory to watch: the paths of a batch are relative to it.
-func (s *Syncer) WatchRoot() string {
-	if s.place.prefix == "" || s.place.single {
-		return s.place.root
+// dry is the target for a look at what a push would do.
+func (s *Syncer) dry(cfg *Config) pusher {
+	if r, ok := s.target.(*remote); ok {
+		return r.with(cfg)
 	}
-	return filepath.Join(s.place.root, s.place.prefix)
+	return newLocal(cfg, s.place)
+}
+
+// WatchRoot is the directory to watch: the paths of a batch are relative to it. What a followed
+// symlink leads to (--copy-links and its like) may lie elsewhere; changes there are seen by
+// full pushes alone.
+func (s *Syncer) WatchRoot() string { return filepath.Join(s.place.root, s.watched()) }
+
+// watched is the name of WatchRoot in the transfer, "" for the root.
+func (s *Syncer) watched() string {
+	if !s.place.single {
+		return s.place.prefix
+	}
+	if dir := path.Dir(s.place.prefix); dir != "." {
+		return dir
+	}
+	return ""
 }
 
 // Excluded says whether a path below WatchRoot takes no part in any push.
 func (s *Syncer) Excluded(name string, isDir bool) bool {
 	if s.place.single {
-		return name != s.place.prefix
+		return name != path.Base(s.place.prefix)
 	}
-	if isDir && !s.cfg.Recurse {
+	if isDir && !s.cfg.Recurse && s.cfg.Files == nil {
 		return true
 	}
-	return s.rules.Excluded(s.transferName(name), isDir)
+	name = s.transferName(name)
+	switch s.place.scope.Of(name) {
+	case source.Outside:
+		return true
+	case source.Above:
+		return false
+	}
+	return s.rules.Excluded(name, isDir)
 }
 
 // transferName is a watched path's name in the transfer.
 func (s *Syncer) transferName(name string) string {
+	above := s.watched()
 	switch {
-	case s.place.prefix == "" || s.place.single && name != ".":
-		return name
-	case name == ".":
+	case name == "." && s.place.prefix != "":
 		return s.place.prefix
+	case above == "":
+		return name
 	}
-	return s.place.prefix + "/" + name
+	return above + "/" + name
 }
 
 // watchName is the other way round; what is above the watched directory becomes ".".
 func (s *Syncer) watchName(name string) string {
-	if s.place.prefix == "" || s.place.single {
+	above := s.watched()
+	if above == "" {
 		return name
 	}
-	if rest, ok := strings.CutPrefix(name, s.place.prefix+"/"); ok {
+	if rest, ok := strings.CutPrefix(name, above+"/"); ok {
 		return rest
 	}
 	return "."
@@ -201,29 +254,55 @@ func (s *Syncer) push(ctx context.Context, tree *source.Tree, b Batch, j job) (R
 			if skip, err := s.skipped(tree); skip || err != nil {
 				return Report{}, true, err
 			}
+			begin := time.Now()
 			j.prune = s.cfg.Delete && !s.suspect
-			rep, err := s.target.full(ctx, tree, j)
+			rep, err := pushAll(ctx, s.target, tree, s.place.scope, j)
+			if err == nil && len(rep.Problems) == 0 {
+				s.links.listed(begin)
+			}
 			return rep, true, err
 		}
 		paths = append(paths, source.Path{Name: s.transferName(p.Name), Tree: p.Tree, Content: p.Content})
 	}
-	plan, err := tree.Plan(ctx, paths)
+	hints, both := s.hints(&b)
+	plan, err := tree.Plan(ctx, append(paths, both...))
 	if err != nil {
 		return Report{}, false, err
+	}
+	if s.cfg.HardLinks {
+		if plan, err = s.links.complete(ctx, tree, paths, plan); err != nil {
+			return Report{}, false, err
+		}
 	}
 	j.prune = s.cfg.Delete && !s.suspect
 	if !j.prune {
 		plan.Missing, plan.Unsure = nil, nil
 	}
+	j.moves = s.moves(tree, &b, hints, &plan)
 	rep, err := s.target.partial(ctx, tree, plan, j)
 	rep.Problems = append(rep.Problems, plan.Problems...)
 	return rep, false, err
 }
 
+// pushAll brings over everything that takes part. Where that is not one walk of a directory, but
+// has directories above it that are implied, or is what a list names, it is planned like changes.
+func pushAll(ctx context.Context, target pusher, tree *source.Tree, scope *source.Scope, j job) (Report, error) {
+	if !scope.Implies() {
+		return target.full(ctx, tree, j)
+	}
+	plan, err := tree.All(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	rep, err := target.partial(ctx, tree, plan, j)
+	rep.Problems = append(rep.Problems, plan.Problems...)
+	return rep, err
+}
+
 // skipped says that the source is a directory and --recursive is off: as in rsync it is
 // passed over, with a word.
 func (s *Syncer) skipped(tree *source.Tree) (bool, error) {
-	if s.cfg.Recurse {
+	if s.cfg.Recurse || s.cfg.Files != nil {
 		return false, nil
 	}
 	top, err := tree.Lstat(tree.Top())
@@ -287,7 +366,7 @@ func (s *Syncer) wouldEmpty(ctx context.Context, tree *source.Tree) (bool, error
 	}
 	cfg := s.cfg
 	cfg.DryRun, cfg.Keep, cfg.MaxDelete, cfg.Sink = true, false, -1, Sink{}
-	rep, err := newTarget(&cfg, s.place).full(ctx, tree, job{prune: true})
+	rep, err := pushAll(ctx, s.dry(&cfg), tree, s.place.scope, job{prune: true})
 	return rep.Stats.Deleted > 0, err
 }
 

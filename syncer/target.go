@@ -11,19 +11,18 @@ import (
 // DefaultPort is that of the rsync daemon (IANA service "rsync").
 const DefaultPort = 873
 
-// Target is where to push to. With a Host it is a daemon's module, else a local directory.
+// Target is where to push to. Without a Host it is a local directory, with a Module that of a
+// daemon, else a directory behind a remote shell.
 type Target struct {
 	User, Host string
-	Port       int // 0: none was given
+	Port       int // of a daemon; 0: none was given
 	Module     string
-	Path       string // local path, or path within the module; a trailing slash is kept
+	Path       string // local path, or path there; a trailing slash is kept. In a shell "" is the home directory
 }
 
-// ErrRemoteShell says that a target wants the remote shell.
-var ErrRemoteShell = errors.New("a target of the form host:path needs ssh, which this version does not have")
-
-// ParseTarget reads a target as rsync(1) does: /path, ./path, [user@]host::module/path or
-// rsync://[user@]host[:port]/module/path. What has a colon before the first slash is remote.
+// ParseTarget reads a target as rsync(1) does: /path, ./path, [user@]host:path,
+// [user@]host::module/path or rsync://[user@]host[:port]/module/path. What has a colon before
+// the first slash is remote.
 func ParseTarget(s string) (Target, error) {
 	if s == "" {
 		return Target{}, errors.New("the target is empty")
@@ -34,33 +33,42 @@ func ParseTarget(s string) (Target, error) {
 	if rest, ok := cutPrefixFold(s, "rsync://"); ok {
 		return parseURL(s, rest)
 	}
-	colon := strings.IndexByte(s, ':')
-	if s[0] == '[' { // [2001:db8::1]::module
-		if end := strings.IndexByte(s, ']'); end > 0 && strings.HasPrefix(s[end+1:], ":") {
-			colon = end + 1
-		}
-	} else if at := strings.Index(s, "@["); at >= 0 && (colon < 0 || at < colon) {
-		if end := strings.IndexByte(s, ']'); end > 0 && strings.HasPrefix(s[end+1:], ":") {
-			colon = end + 1
-		}
+	colon := hostEnd(s)
+	if colon == 0 {
+		return Target{}, fmt.Errorf("target %q begins with a colon: the host is missing", s)
 	}
-	if slash := strings.IndexByte(s, '/'); colon <= 0 || slash >= 0 && slash < colon {
-		if colon == 0 {
-			return Target{}, fmt.Errorf("target %q begins with a colon: the host is missing", s)
-		}
+	if colon < 0 {
 		return Target{Path: s}, nil
 	}
-	if !strings.HasPrefix(s[colon:], "::") {
-		return Target{}, fmt.Errorf("target %q: %w (write host::module for a daemon, or ./%s for a local path)", s, ErrRemoteShell, s)
-	}
 	t := Target{}
-	if err := t.setHost(s[:colon]); err != nil {
-		return Target{}, fmt.Errorf("target %q: %w", s, err)
+	err := t.setHost(s[:colon])
+	if module, ok := strings.CutPrefix(s[colon+1:], ":"); !ok {
+		t.Path = s[colon+1:]
+	} else if err == nil {
+		err = t.setModule(module)
 	}
-	if err := t.setModule(s[colon+2:]); err != nil {
+	if err != nil {
 		return Target{}, fmt.Errorf("target %q: %w", s, err)
 	}
 	return t, nil
+}
+
+// hostEnd is where the colon is that ends the host, negative in a local path.
+func hostEnd(s string) int {
+	colon := strings.IndexByte(s, ':')
+	bracket := -1 // [2001:db8::1]::module, u@[2001:db8::1]:path
+	if s[0] == '[' {
+		bracket = 0
+	} else if at := strings.Index(s, "@["); at >= 0 && (colon < 0 || at < colon) {
+		bracket = at + 1
+	}
+	if end := strings.IndexByte(s, ']'); bracket >= 0 && end > bracket && strings.HasPrefix(s[end+1:], ":") {
+		colon = end + 1
+	}
+	if slash := strings.IndexByte(s, '/'); slash >= 0 && slash < colon {
+		return -1
+	}
+	return colon
 }
 
 func parseURL(whole, rest string) (Target, error) {
@@ -99,6 +107,9 @@ func (t *Target) setHost(s string) error {
 	if s == "" || strings.ContainsAny(s, " \t\r\n/@[]") {
 		return fmt.Errorf("%q is no host", s)
 	}
+	if s[0] == '-' || strings.HasPrefix(t.User, "-") {
+		return fmt.Errorf("%q begins with a dash: a remote shell would take it for an option", s)
+	}
 	t.Host = s
 	return nil
 }
@@ -114,8 +125,11 @@ func (t *Target) setModule(s string) error {
 	return nil
 }
 
-// Remote says whether t is on a daemon.
+// Remote says whether t is on another machine, or asked as if it were.
 func (t Target) Remote() bool { return t.Host != "" }
+
+// Shell says whether t is reached by a remote shell.
+func (t Target) Shell() bool { return t.Host != "" && t.Module == "" }
 
 // Addr is the daemon's address to dial; port stands where the target gave none.
 func (t Target) Addr(port int) string {
@@ -139,6 +153,9 @@ func (t Target) String() string {
 	}
 	if t.User != "" {
 		host = t.User + "@" + host
+	}
+	if t.Shell() {
+		return host + ":" + t.Path
 	}
 	if t.Port != 0 {
 		return fmt.Sprintf("rsync://%s:%d/%s/%s", host, t.Port, t.Module, t.Path)

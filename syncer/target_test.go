@@ -1,7 +1,6 @@
 package syncer
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -27,6 +26,14 @@ func TestParseTarget(t *testing.T) {
 		{"[2001:db8::1]::m/p", Target{Host: "2001:db8::1", Module: "m", Path: "p"}},
 		{"u@[2001:db8::1]::m/p", Target{User: "u", Host: "2001:db8::1", Module: "m", Path: "p"}},
 		{"a@b@host::m", Target{User: "a@b", Host: "host", Module: "m"}},
+		{"host:path", Target{Host: "host", Path: "path"}},
+		{"backuper@host:/srv/data/", Target{User: "backuper", Host: "host", Path: "/srv/data/"}},
+		{"host:", Target{Host: "host"}},
+		{"host:~/x y", Target{Host: "host", Path: "~/x y"}},
+		{"host:-dash", Target{Host: "host", Path: "-dash"}},
+		{"[2001:db8::1]:/p:q", Target{Host: "2001:db8::1", Path: "/p:q"}},
+		{"u@[2001:db8::1]:", Target{User: "u", Host: "2001:db8::1"}},
+		{"[x/y]:p", Target{Path: "[x/y]:p"}},
 	} {
 		got, err := ParseTarget(tt.in)
 		if err != nil {
@@ -41,29 +48,27 @@ func TestParseTarget(t *testing.T) {
 
 func TestParseTargetRefuses(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                        "empty",
-		":x":                      "host is missing",
-		"::m":                     "host is missing",
-		"host::":                  "module is missing",
-		"host::/path":             "module is missing",
-		"rsync://host":            "module is missing",
-		"rsync://host:0/m":        "no port",
-		"rsync://host:99999/m":    "no port",
-		"rsync:///m":              "no host",
-		"@host::m":                "no user name",
-		"host::m\nn":              "no module name",
-		"host::#list":             "no module name",
-		"a\x00b":                  "NUL",
-		"backuper@host:/srv/data": "needs ssh",
-		"host:path":               "needs ssh",
+		"":                      "empty",
+		":x":                    "host is missing",
+		"::m":                   "host is missing",
+		"host::":                "module is missing",
+		"host::/path":           "module is missing",
+		"rsync://host":          "module is missing",
+		"rsync://host:0/m":      "no port",
+		"rsync://host:99999/m":  "no port",
+		"rsync:///m":            "no host",
+		"@host::m":              "no user name",
+		"host::m\nn":            "no module name",
+		"host::#list":           "no module name",
+		"a\x00b":                "NUL",
+		"-oProxyCommand=x:path": "begins with a dash",
+		"u@-l:path":             "begins with a dash",
+		"-u@host:path":          "begins with a dash",
 	} {
 		_, err := ParseTarget(in)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ParseTarget(%q): error %v, want one with %q", in, err, want)
 		}
-	}
-	if _, err := ParseTarget("host:path"); !errors.Is(err, ErrRemoteShell) {
-		t.Errorf("host:path gives %v, want ErrRemoteShell", err)
 	}
 }
 

@@ -146,7 +146,7 @@ func BenchmarkDrain(b *testing.B) {
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		t.inst.pending.add(event{name: names[i%len(names)], op: fsnotify.Write})
+		t.inst.pending.add(event{name: names[i%len(names)], op: fsnotify.Write}, "")
 		if i++; i%len(names) == 0 {
 			t.handle(context.Background(), func() bool { t.marks.take(); return true })
 		}

@@ -6,10 +6,14 @@ import "strings"
 type changeSet struct {
 	index map[string]int // path to position in list
 	list  []Change
-	trees int // members with Tree: without any, no ancestor needs a look
+	trees int    // members with Tree: without any, no ancestor needs a look
+	moves []move // relative paths, in order
 }
 
-func (s *changeSet) len() int { return len(s.list) }
+func (s *changeSet) len() int { return len(s.list) + len(s.moves) }
+
+// addMove notes that what is at m.to was at m.from.
+func (s *changeSet) addMove(m move) { s.moves = append(s.moves, m) }
 
 // add merges c, unless an ancestor already says as much.
 func (s *changeSet) add(c Change) {
@@ -46,6 +50,9 @@ func (s *changeSet) take() []Change {
 				list = append(list, c)
 			}
 		}
+	}
+	for _, m := range s.moves {
+		list = append(list, Change{Path: m.to, From: m.from, FromDev: m.id.dev, FromIno: m.id.ino})
 	}
 	s.reset()
 	return list

@@ -23,6 +23,8 @@
 //     retried, and emitted as a Tree change, every PollInterval. It is logged, never dropped.
 //  7. While the root is absent nothing is emitted, so its loss cannot look like deletion. When
 //     a directory is there again, whatever its identity, all of it is watched and emitted.
+//  8. A rename within the tree is told as a pair, too, where both of its events came one after the
+//     other. It is a second hint about names that are told anyway.
 //
 // Left to the caller: settling (changes come as they happen), filtering what it sends (Excluded
 // saves watches, it is no guard), a full rescan now and then, and deciding by the root's identity

@@ -41,6 +41,7 @@ type harness struct {
 
 	mu      sync.Mutex // guards all below
 	changes map[string]Change
+	moves   []Change // those with From
 	first   []Change
 	markers map[string]bool
 	roots   int // emissions of the root's Tree change
@@ -100,6 +101,10 @@ func (h *harness) emit(list []Change) {
 			h.markers[c.Path] = true
 			continue
 		}
+		if c.From != "" {
+			h.moves = append(h.moves, c)
+			continue // what moved is told as a change, too
+		}
 		if c.Path == "." && c.Tree {
 			h.roots++
 		}
@@ -121,6 +126,15 @@ func (h *harness) take() map[string]Change {
 	all := h.changes
 	h.changes = make(map[string]Change)
 	return all
+}
+
+// takeMoves returns the pairs that were emitted since the last take, in order.
+func (h *harness) takeMoves() []Change {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	moves := h.moves
+	h.moves = nil
+	return moves
 }
 
 func (h *harness) has(want Change) bool {

@@ -35,8 +35,9 @@ func openInstance(open func() (*fsnotify.Watcher, error)) (*instance, error) {
 }
 
 func (i *instance) drainEvents() {
+	var pairs pairing
 	for e := range i.fs.Events {
-		i.pending.add(event{name: e.Name, op: e.Op})
+		i.pending.add(event{name: e.Name, op: e.Op}, pairs.from(e))
 	}
 }
 

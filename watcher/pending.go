@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -25,11 +26,14 @@ type event struct {
 // tables. Names stay in the order in which they first came: parents before children.
 type pending struct {
 	wake chan struct{} // holds one token while there is something to take
+	rest chan struct{} // holds one token when something came after half a rename
 	max  int
 
 	mu     sync.Mutex // guards all below; held for a map operation at most
 	index  map[string]int
 	list   []event
+	moves  []move  // in order, the first ones only where there were too many
+	half   bool    // the last event was the first half of a rename, or all of a move to outside
 	spare  []event // the slice taken last, for reuse
 	events uint64
 	lost   lostEvents
@@ -46,12 +50,14 @@ type lostEvents struct {
 func newPending(limit int) *pending {
 	return &pending{
 		wake:  make(chan struct{}, 1), // one token: any number of events is one reason to wake up
+		rest:  make(chan struct{}, 1),
 		max:   limit,
 		index: make(map[string]int),
 	}
 }
 
-func (p *pending) add(e event) {
+// add notes an event; from is the old name of what was renamed to e.name, or "".
+func (p *pending) add(e event, from string) {
 	p.mu.Lock()
 	p.events++
 	if i, ok := p.index[e.name]; ok {
@@ -60,13 +66,53 @@ func (p *pending) add(e event) {
 		p.index[e.name] = len(p.list)
 		p.list = append(p.list, e)
 	}
+	p.halved(e.op.Has(fsnotify.Rename))
+	if from != "" && len(p.moves) < maxMoves {
+		p.moves = append(p.moves, move{from: from, to: e.name})
+	}
 	if len(p.list) > p.max {
+		p.moves = nil
 		p.index, p.list = make(map[string]int), nil
 		p.loseLocked(nil)
 		p.lost.crowded = true
 	}
 	p.mu.Unlock()
 	p.notify()
+}
+
+// halved notes whether the last event was half a rename.
+func (p *pending) halved(half bool) {
+	switch {
+	case half:
+		select {
+		case <-p.rest: // of an earlier one
+		default:
+		}
+	case p.half:
+		select {
+		case p.rest <- struct{}{}:
+		default:
+		}
+	}
+	p.half = half
+}
+
+// whole waits, not for long, for the second half of a rename: told apart, the two would be a deletion
+// and a creation.
+func (p *pending) whole(ctx context.Context) {
+	p.mu.Lock()
+	half := p.half
+	p.mu.Unlock()
+	if !half {
+		return
+	}
+	t := time.NewTimer(halfWait)
+	defer t.Stop()
+	select {
+	case <-p.rest:
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // lose records that events were lost; err is nil for a queue overflow.
@@ -83,6 +129,7 @@ func (p *pending) loseLocked(err error) {
 		p.lost.first = p.lost.last
 	}
 	p.lost.count++
+	p.moves = nil // half a history would be a wrong one
 	if err != nil {
 		p.lost.err = err
 	}
@@ -95,9 +142,9 @@ func (p *pending) notify() {
 	}
 }
 
-// take returns what came since the last take, and how many events that were. The slice is valid
-// until the next take.
-func (p *pending) take() (list []event, events uint64) {
+// take returns what came since the last take, and how many events that were. The slice of events is
+// valid until the next take.
+func (p *pending) take() (list []event, moves []move, events uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list = p.list
@@ -107,8 +154,9 @@ func (p *pending) take() (list []event, events uint64) {
 	} else {
 		clear(p.index)
 	}
+	moves, p.moves = p.moves, nil
 	events, p.events = p.events, 0
-	return list, events
+	return list, moves, events
 }
 
 func (p *pending) lostEvents() lostEvents {

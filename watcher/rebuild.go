@@ -69,7 +69,7 @@ func (t *tree) closeOld() bool {
 
 // salvage marks the contents that the old instance told about. All else is covered by the root.
 func (t *tree) salvage() {
-	list, n := t.old.pending.take()
+	list, _, n := t.old.pending.take()
 	t.events += n
 	for _, e := range list {
 		rel, ok := relPath(t.root, cleanName(e.name))

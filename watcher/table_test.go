@@ -163,20 +163,20 @@ func TestPendingCrowd(t *testing.T) {
 	t.Parallel()
 	p := newPending(3)
 	for _, name := range []string{"/r/a", "/r/b", "/r/a", "/r/c"} {
-		p.add(event{name: name, op: fsnotify.Write})
+		p.add(event{name: name, op: fsnotify.Write}, "")
 	}
-	p.add(event{name: "/r/a", op: fsnotify.Create})
+	p.add(event{name: "/r/a", op: fsnotify.Create}, "")
 	if lost := p.lostEvents(); lost.count != 0 {
 		t.Fatalf("lost at the bound: %+v", lost)
 	}
-	list, n := p.take()
+	list, _, n := p.take()
 	if n != 5 || len(list) != 3 || list[0] != (event{"/r/a", fsnotify.Write | fsnotify.Create}) {
 		t.Errorf("took %v of %d events", list, n)
 	}
 	for _, name := range []string{"/r/a", "/r/b", "/r/c", "/r/d", "/r/e"} {
-		p.add(event{name: name, op: fsnotify.Write})
+		p.add(event{name: name, op: fsnotify.Write}, "")
 	}
-	list, _ = p.take()
+	list, _, _ = p.take()
 	if lost := p.lostEvents(); lost.count != 1 || !lost.crowded || len(list) != 1 || list[0].name != "/r/e" {
 		t.Errorf("past the bound: %v, %+v", list, lost)
 	}

@@ -43,8 +43,10 @@ func (t *tree) mark(abs string, tree, content bool) {
 // a large backlog does not have to be handled before the first change is emitted; flush says
 // whether to go on.
 func (t *tree) handle(ctx context.Context, flush func() bool) {
-	list, n := t.inst.pending.take()
+	t.inst.pending.whole(ctx)
+	list, moves, n := t.inst.pending.take()
 	t.events += n
+	t.moved(moves)
 	for _, e := range list {
 		if ctx.Err() != nil {
 			return

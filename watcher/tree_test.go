@@ -29,7 +29,7 @@ func TestSalvage(t *testing.T) {
 		"/written": fsnotify.Write, "/made": fsnotify.Create, "/touched": fsnotify.Chmod,
 		"/gone": fsnotify.Remove, "/tmp": fsnotify.Write, "": fsnotify.Write,
 	} {
-		tr.inst.pending.add(event{name: root + name, op: op})
+		tr.inst.pending.add(event{name: root + name, op: op}, "")
 	}
 	tr.rebuild(context.Background())
 	got := tr.marks.take()

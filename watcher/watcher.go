@@ -37,6 +37,13 @@ type Change struct {
 	// With Tree it holds for everything below Path too: a directory was made, moved in or
 	// replaced, and events from inside it may have been lost meanwhile.
 	Content bool
+	// From is the name that Path had before, where it was renamed within the tree; else "". Changes
+	// that have one come in the order of the renames, one path maybe more than once. The old name is
+	// a change of its own, and what differs at Path is said by another change, too.
+	From string
+	// FromDev and FromIno say which directory was watched at From; zero where From was no watched
+	// directory. If that one is at Path now, the hint is true beyond doubt.
+	FromDev, FromIno uint64
 }
 
 // Config says what to watch. Only Root is required.

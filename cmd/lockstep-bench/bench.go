@@ -45,10 +45,15 @@ type measurement struct {
 func measurements() []measurement {
 	return []measurement{
 		{"delta", (*bench).delta}, // first, for it takes the most space and gives it back
+		{"new", (*bench).newData},
+		{"text", (*bench).textData},
 		{"first", (*bench).first},
+		{"small", (*bench).small},
 		{"latency", (*bench).latency},
 		{"burst", (*bench).burst},
+		{"move", (*bench).move},
 		{"memory", (*bench).memory},
+		{"many", (*bench).million},
 	}
 }
 

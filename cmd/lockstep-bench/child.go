@@ -30,6 +30,11 @@ func command(ctx context.Context, program string, args ...string) *exec.Cmd {
 
 // timed runs a program to its end and returns how long that took. A failure is a wrong result.
 func (b *bench) timed(program string, args ...string) (time.Duration, error) {
+	took, _, err := b.timedState(program, args...)
+	return took, err
+}
+
+func (b *bench) timedState(program string, args ...string) (time.Duration, *os.ProcessState, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, oneShotLimit)
 	defer cancel()
 	var out strings.Builder
@@ -39,9 +44,9 @@ func (b *bench) timed(program string, args ...string) (time.Duration, error) {
 	err := cmd.Run()
 	took := time.Since(start)
 	if err != nil {
-		return took, fmt.Errorf("run %q: %w: %s", cmd.Args, err, tail(out.String()))
+		return took, nil, fmt.Errorf("run %q: %w: %s", cmd.Args, err, tail(out.String()))
 	}
-	return took, nil
+	return took, cmd.ProcessState, nil
 }
 
 // watching is a "lockstep --watch" that runs.

@@ -7,6 +7,8 @@
 //     Beside it the run of "rsync -a" that the inotifywait loop makes for each change.
 //   - burst: an archive is unpacked into a watched tree; the time until the replica is in step.
 //     Beside it "rsync -a" of the finished tree.
+//   - move: a directory is renamed, moved, and swapped with another in a watched tree; the time until
+//     the replica is equal, and the bytes on the wire.
 //   - delta: 4 KiB change in a large file; the bytes on the wire and the time of one push.
 //   - first, nothing: the first push of a tree, and a push of a tree that is there already.
 //   - memory: what "lockstep --watch" takes after the first push and after a time of churn.

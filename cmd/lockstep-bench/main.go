@@ -20,7 +20,7 @@ const (
 )
 
 // maxTime ends a run that hangs: about twice what a full one takes on a busy machine of two cores.
-const maxTime = 20 * time.Minute
+const maxTime = 40 * time.Minute
 
 func main() {
 	// The kernel ends the children when the thread that started them ends (prctl(2),
@@ -77,7 +77,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	short := fs.Bool("short", false, "smaller trees and fewer repetitions: under 40 s")
 	fs.StringVar(&o.lockstep, "lockstep", "./lockstep", "the `program` to measure")
 	fs.StringVar(&o.rsync, "rsync", "rsync", "the `program` to measure beside it, and the daemon")
-	fs.StringVar(&o.dir, "dir", "", "work in a new directory below `DIR`, up to 6 GiB (default: the system's temporary directory; with -short /dev/shm where it has 1 GiB)")
+	fs.StringVar(&o.dir, "dir", "", "work in a new directory below `DIR`, up to 12 GiB (default: the system's temporary directory; with -short /dev/shm where it has 1 GiB)")
 	fs.BoolVar(&o.json, "json", false, "print JSON")
 	fs.StringVar(&o.only, "only", "", "measure these alone, a `list` of "+strings.Join(measurementNames(), ","))
 	churn := fs.Duration("churn", 0, "change the tree for so long while memory is measured (default 1m, with -short 10s)")

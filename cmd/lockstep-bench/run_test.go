@@ -21,8 +21,10 @@ func tinySizes() sizes {
 	return sizes{
 		LatencyTrees: []int{20, 40}, Samples: 2, Pause: 10 * time.Millisecond,
 		BurstFiles: 40, BurstDirs: 4, BurstRuns: 1,
-		DeltaSize: 1 << 20, DeltaPairs: 1,
+		DeltaSize: 1 << 20, DeltaPairs: 1, DataPairs: 1, TextSize: 1 << 20,
+		MoveFiles: 40, MoveSize: 4 << 20,
 		FirstFiles: 40, FirstPairs: 1, NothingPairs: 1,
+		SmallFiles: 40, SmallPairs: 1, ManyFiles: 200, ManyPairs: 1,
 		MemoryFiles: 40, ChurnTime: 200 * time.Millisecond,
 	}
 }
@@ -76,7 +78,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Errorf("a change of 4 KiB in 1 MiB took %v and %v bytes", *r.Lockstep, *r.Rsync)
 		}
 	}
-	for _, name := range []string{"latency", "burst", "delta", "first push", "nothing to do", "memory"} {
+	for _, name := range []string{"latency", "burst", "delta", "first push", "nothing to do", "memory", "new data", "new text", "small files", "many files", "move"} {
 		if rows[name] == 0 {
 			t.Errorf("no row of %q in %v", name, rows)
 		}

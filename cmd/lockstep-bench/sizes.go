@@ -13,9 +13,17 @@ type sizes struct {
 	BurstRuns    int
 	DeltaSize    int64
 	DeltaPairs   int
+	DataPairs    int
+	TextSize     int64
 	FirstFiles   int
 	FirstPairs   int
 	NothingPairs int
+	MoveFiles    int
+	MoveSize     int64
+	SmallFiles   int
+	SmallPairs   int
+	ManyFiles    int
+	ManyPairs    int
 	MemoryFiles  int
 	ChurnTime    time.Duration
 	needDisk     int64 // bytes, at the peak
@@ -28,10 +36,12 @@ func fullSizes() sizes {
 	return sizes{
 		LatencyTrees: []int{1_000, 100_000}, Samples: 60, Pause: 100 * time.Millisecond,
 		BurstFiles: 10_000, BurstDirs: 500, BurstRuns: 3,
-		DeltaSize: 1 << 30, DeltaPairs: 5,
-		FirstFiles: 100_000, FirstPairs: 2, NothingPairs: 3,
+		DeltaSize: 1 << 30, DeltaPairs: 5, DataPairs: 5, TextSize: 256 << 20,
+		MoveFiles: 2_000, MoveSize: 500 << 20,
+		FirstFiles: 100_000, FirstPairs: 5, NothingPairs: 1,
+		SmallFiles: 10_000, SmallPairs: 5, ManyFiles: 1_000_000, ManyPairs: 1,
 		MemoryFiles: 100_000, ChurnTime: time.Minute,
-		needDisk: 6 << 30,
+		needDisk: 12 << 30,
 	}
 }
 
@@ -40,8 +50,10 @@ func shortSizes() sizes {
 		Short:        true,
 		LatencyTrees: []int{1_000, 5_000}, Samples: 30, Pause: 20 * time.Millisecond,
 		BurstFiles: 2_000, BurstDirs: 100, BurstRuns: 3,
-		DeltaSize: 64 << 20, DeltaPairs: 2,
+		DeltaSize: 64 << 20, DeltaPairs: 2, DataPairs: 2, TextSize: 32 << 20,
+		MoveFiles: 400, MoveSize: 40 << 20,
 		FirstFiles: 20_000, FirstPairs: 1, NothingPairs: 2,
+		SmallFiles: 2_000, SmallPairs: 3, ManyFiles: 20_000, ManyPairs: 1,
 		MemoryFiles: 5_000, ChurnTime: 10 * time.Second,
 		needDisk: 1 << 30,
 	}

@@ -21,6 +21,9 @@ const (
 	awaitPoll = 2 * time.Millisecond
 )
 
+// longAgo is what is not now: rsync holds a directory's time of the same second for the right one.
+var longAgo = time.Unix(1_700_000_000, 123_456_789)
+
 // A place is somewhere to push to: what the programs are told, and where it is.
 type place struct {
 	kind   string // local or daemon
@@ -72,8 +75,7 @@ func (b *bench) tree(files int) (tree, error) {
 		dir: filepath.Join(b.dir, fmt.Sprintf("tree-%d", files)),
 		spec: syncertest.TreeSpec{
 			Files: files, Dirs: files / filesPerDir, MinSize: 256, MaxSize: 2048, Seed: uint64(files),
-			// Long ago: rsync holds a directory's time of the same second for the right one.
-			ModTime: time.Unix(1_700_000_000, 123_456_789),
+			ModTime: longAgo,
 		},
 	}
 	if _, err := syncertest.MakeTree(t.dir, t.spec); err != nil {
@@ -81,6 +83,14 @@ func (b *bench) tree(files int) (tree, error) {
 	}
 	b.trees[files] = t
 	return t, nil
+}
+
+// emptyTree makes a tree of files without content, a hundred in each directory.
+func (b *bench) emptyTree(files int) (string, error) {
+	dir := filepath.Join(b.dir, fmt.Sprintf("empty-%d", files))
+	spec := syncertest.TreeSpec{Files: files, Dirs: max(files/100, 1), Seed: 7, ModTime: longAgo}
+	_, err := syncertest.MakeTree(dir, spec)
+	return dir, err
 }
 
 // file is the path of a file relative to the tree.

@@ -1,19 +1,19 @@
 package main
 
 // usage is what --help prints. The commonest lines come first.
-const usage = `lockstep keeps a directory in step with another one, or with an rsync daemon.
+const usage = `lockstep keeps a directory in step with another one, here or on another machine.
 
-  lockstep --watch --delete /abc/ /mnt/mirror/
+  lockstep -HAX --watch --delete /abc/ user@host:/mirror/
   lockstep --watch --delete --password-file=/etc/server.pass /abc/ backuper@host::wwwroot/
-  lockstep -n -i --delete /abc/ rsync://backuper@host:873/wwwroot/     what would go, once
+  lockstep -n -i --delete /abc/ /mnt/mirror/                  what would go, once
 
 Usage: lockstep [OPTION…] SRC DST
 
 SRC is a local directory or file; of a directory with a trailing slash the content is
-sent, without the directory itself, as rsync does. DST is a local path,
-[user@]host::module/path or rsync://[user@]host[:port]/module/path; of a path that is
-not there the last directory is made. Without --watch lockstep ends after one push.
-Options have rsync's names and meanings; what rsync has beyond this list is refused.
+sent, without the directory itself, as rsync does. DST is a local path; [user@]host:path,
+reached by ssh; or [user@]host::module/path or rsync://[user@]host[:port]/module/path, an
+rsync daemon. Without --watch lockstep ends after one push. Options have rsync's names and
+meanings, and so do their --no-OPTION forms; what rsync has beyond this list is refused.
 
 Watching
       --watch             push, then keep in step until SIGINT or SIGTERM
@@ -21,49 +21,93 @@ Watching
       --max-delay=TIME    how long a path that is never quiet may wait (default 500ms)
       --grace=TIME        how long a stop may take to send what is pending (default 10s)
       --no-tune           leave the kernel's inotify limits alone
+      --no-prewarm        open a connection to a daemon when it is needed, not ahead
       --log-level=LEVEL   debug, info, warn or error (default info)
       --log-format=FORM   console or json (default console)
 
-What is sent
+What takes part
   -a, --archive           -rlptgoD: the default, of which --no-OPTION takes a part away
-  -r, --recursive         directories with their content           --no-r, --no-recursive
-  -l, --links             symlinks as symlinks                     --no-l, --no-links
-  -p, --perms             permissions                              --no-p, --no-perms
-  -t, --times             modification times, to the nanosecond    --no-t, --no-times
-  -g, --group             groups                                   --no-g, --no-group
-  -o, --owner             owners (super-user only)                 --no-o, --no-owner
-  -D                      --devices, --specials (FIFOs, sockets)   --no-D
-      --numeric-ids       owners and groups by number, not by name
+  -r, --recursive         directories with their content
+  -l, --links             symlinks as symlinks
+  -L, --copy-links        what they point to; -k, --copy-dirlinks: those to directories;
+                          --copy-unsafe-links: those that lead out of SRC
+      --safe-links        leave out those that lead out of SRC
+      --munge-links       make symlinks unusable on DST
+  -D                      --devices, --specials (FIFOs, sockets)
+  -R, --relative          with the path as written; --no-implied-dirs
+      --files-from=FILE   only the names in FILE; -0, --from0: they end with a NUL
   -x, --one-file-system   stay on the source's file system
+  -m, --prune-empty-dirs  no directories without content
+      --max-size=SIZE     no larger files (1.5M, 20KB); --min-size=SIZE
       --exclude=PATTERN   leave out what matches; --exclude-from=FILE reads patterns
       --include=PATTERN   do not leave out what matches; --include-from=FILE
   -f, --filter=RULE       a filter rule, as "- *.tmp"; the first rule that matches counts
-  -c, --checksum          compare by checksum, not by size and time
-  -W, --whole-file        send whole files, no deltas (--no-W)
+
+What is kept of it
+  -p --perms, -t --times, -g --group, -o --owner (parts of -a), -E --executability
+  -H, --hard-links        names of one file stay names of one file
+  -A, --acls              ACLs; -X, --xattrs: extended attributes
+  -U, --atimes            times of access; -N, --crtimes: of creation
+  -O, --omit-dir-times    no times of directories; -J, --omit-link-times
+      --numeric-ids       owners and groups by number, not by name
+      --chown=USER:GROUP  give all to them; --usermap=LIST, --groupmap=LIST: some
+      --chmod=CHMOD       change permissions, as D755,F644 or go-w
+      --fake-super        keep owners, devices and the like in extended attributes
+
+Which files are sent
+  -c, --checksum          compare by checksum, not by size and time; --size-only
+  -I, --ignore-times      compare all by content
+  -@, --modify-window=N   times may differ by N seconds (default -1: by nothing)
+  -u, --update            no file that is newer on DST
+      --existing, --ignore-non-existing, --ignore-existing
   -n, --dry-run           show what would be done, do nothing
 
+How they are written
+  -W, --whole-file        send whole files, no deltas; -B, --block-size=SIZE
+  -S, --sparse            write holes for zeros
+      --inplace           into the file itself; --append, --append-verify: at its end
+  -b, --backup            keep what is replaced or deleted; --backup-dir=DIR, --suffix=S
+  -P                      --partial (keep half a file for the next run) --progress
+      --partial-dir=DIR   keep it there; -T, --temp-dir=DIR: write there
+      --delay-updates     put all in place at the end
+      --fsync             wait until it is on the disk
+  -K, --keep-dirlinks     a symlink to a directory on DST is a directory
+  -y, --fuzzy             look for a similar file to start from
+      --mkpath            make all of DST's path
+
 What is deleted
-      --delete            delete from DST what is not in SRC
+      --delete            delete from DST what is not in SRC; --del, --delete-before,
+                          --delete-during, --delete-delay, --delete-after say when
+      --delete-excluded   also what the rules leave out
       --max-delete=N      delete no more than N names in one push
+      --force             delete a directory where a file is to be, whatever is in it
+      --ignore-errors     delete even if something could not be read
       --allow-empty       let an empty SRC empty DST
 
 What is printed
   -v, --verbose           names of what is sent or deleted, and a summary
   -i, --itemize-changes   a line for each change, as rsync's
   -q, --quiet             errors only; with --watch, warnings and errors
-      --stats             figures at the end
+      --stats             figures at the end; -h, --human-readable: with units
       --progress          a progress bar (on a terminal; else a line every 5 s)
 
-Daemons
-      --password-file=F   the password is the first line of F (or set RSYNC_PASSWORD)
-      --port=PORT         where DST names none (default 873)
+The wire
+  -e, --rsh=COMMAND       the remote shell (default ssh, or RSYNC_RSH)
+      --rsync-path=PROG   rsync there; -M, --remote-option=OPT: an option for it alone
+      --password-file=F   a daemon's password is the first line of F (or set RSYNC_PASSWORD)
+      --port=PORT         a daemon's, where DST names none (default 873)
+  -z, --compress          compress; --compress-choice=zstd, lz4, zlibx, zlib or none (--zc,
+                          --new-compress, --old-compress); --compress-level=N (--zl);
+                          --skip-compress=LIST of suffixes, as gz/jpg
+      --bwlimit=RATE      KiB a second, or 20m
       --timeout=SECONDS   give up when nothing moves for so long (0 is never, the default;
                           with --watch 60)
       --contimeout=SECONDS
                           give up connecting after so long (0 is never, the default;
                           with --watch 20)
+  -4, --ipv4; -6, --ipv6; --address=ADDRESS to connect from; --sockopts=LIST; --protocol=N
 
-  -h, --help              this text
+  -h, --help              this text (-h on its own)
   -V, --version           the version
 
 Exit codes, as in rsync(1)
@@ -72,7 +116,7 @@ Exit codes, as in rsync(1)
       or what the other side calls so: a module that is read only
    2  the other side's protocol is too old
    3  an empty source was to empty the target
-   4  the other side cannot do what was asked
+   4  what was asked cannot be done, here or on the other side
    5  the daemon refused: unknown module, wrong password, too many connections
   10  no connection
   11  the target, or a file of rules, could not be opened

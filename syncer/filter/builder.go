@@ -2,6 +2,7 @@ package filter
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,9 @@ type Builder struct {
 	// Open opens a merge file. If it is nil, names are those of the file system, relative ones to the
 	// working directory, and "-" is standard input.
 	Open func(name string) (io.ReadCloser, error)
+	// Zeroes says that rules in files end at a NUL, not at a line's end (rsync(1), --from0). It
+	// counts for the files that are read while it is set.
+	Zeroes bool
 
 	rules      []*rule
 	mergeFiles int
@@ -55,6 +59,24 @@ func (b *Builder) ExcludeFrom(r io.Reader, name string) error {
 // IncludeFrom adds what --include-from reads; see ExcludeFrom.
 func (b *Builder) IncludeFrom(r io.Reader, name string) error {
 	return b.addFile(r, name, template{dialect: dialectPatterns, flags: flags{include: true}})
+}
+
+// With returns the rules with further ones behind them, each as Builder.Filter takes it.
+func (l *List) With(rules ...string) (*List, error) {
+	if len(rules) == 0 {
+		return l, nil
+	}
+	var b Builder
+	root := ""
+	if l != nil {
+		b.rules, root = slices.Clone(l.rules), l.root
+	}
+	for _, r := range rules {
+		if err := b.Filter(r); err != nil {
+			return nil, err
+		}
+	}
+	return newList(b.rules, root), nil
 }
 
 // Build returns the rules read so far. The Builder can go on.
@@ -157,10 +179,17 @@ func (b *Builder) open(name string) (io.ReadCloser, error) {
 func (b *Builder) readFile(r io.Reader, name string, t template, depth int) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
+	if b.Zeroes {
+		lines.Split(splitZeroes)
+	}
 	from := origin{name: name, line: 1}
 	for ; lines.Scan(); from.line++ {
 		// To rsync a carriage return ends a line as well.
-		for text := range strings.SplitSeq(lines.Text(), "\r") {
+		end := "\r"
+		if b.Zeroes {
+			end = "\x00" // of which there are none left
+		}
+		for text := range strings.SplitSeq(lines.Text(), end) {
 			if !t.words && text != "" && (text[0] == ';' || text[0] == '#') {
 				continue
 			}
@@ -176,4 +205,15 @@ func (b *Builder) readFile(r io.Reader, name string, t template, depth int) erro
 		return fmt.Errorf("read filter rules from %q: %w", name, lines.Err())
 	}
 	return nil
+}
+
+// splitZeroes is a bufio.SplitFunc.
+func splitZeroes(data []byte, end bool) (int, []byte, error) {
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	if end && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
 }

@@ -251,3 +251,32 @@ func TestListIsImmutable(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestListWith: further rules stand behind the others, and leave the first list alone.
+func TestListWith(t *testing.T) {
+	var b Builder
+	if err := b.Filter("- a"); err != nil {
+		t.Fatal(err)
+	}
+	l := b.Build().At("/root")
+	more, err := l.With("P *~", "-p part/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"- a", "-r *~", "-p part/"}, wire(more)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(wire(l)) != 1 || more.root != l.root {
+		t.Errorf("the first list has %q, the roots are %q and %q", wire(l), l.root, more.root)
+	}
+	var none *List
+	if more, err = none.With("- b"); err != nil || len(wire(more)) != 1 {
+		t.Errorf("%v", err)
+	}
+	if more, err = none.With(); more != nil || err != nil {
+		t.Errorf("%v, %v", more, err)
+	}
+	if _, err = l.With("nonsense"); err == nil {
+		t.Error("nonsense is a rule")
+	}
+}

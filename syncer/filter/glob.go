@@ -175,3 +175,10 @@ func enter(set []uint64, tokens []token, j int) {
 		set[j/64] |= 1 << (j % 64)
 	}
 }
+
+// Glob gives a function that says whether a whole text matches a pattern, as those of rules do:
+// "*", "?" and "[...]" match no slash.
+func Glob(pattern string) func(text string) bool {
+	tokens := tokenize(pattern)
+	return func(text string) bool { return matchDeep(tokens, []string{text}, false) }
+}

@@ -45,6 +45,7 @@ type DaemonConfig struct {
 	// ConfigFile is an rsyncd.conf to be used as it stands, instead of the three above. Its port,
 	// address and global log file are overridden.
 	ConfigFile   string
+	Env          []string      // "NAME=value", beside PATH and LC_ALL
 	Program      string        // "" means "rsync", looked up on PATH
 	StartTimeout time.Duration // 0 means DefaultStartTimeout
 	StopTimeout  time.Duration // 0 means DefaultStopTimeout
@@ -199,7 +200,7 @@ func (d *Daemon) start() error {
 	if err := d.endLocked(unix.SIGKILL); err != nil {
 		return err
 	}
-	proc, err := startProcess(d.cfg.Program, d.args(), filepath.Join(d.dir, "stderr"))
+	proc, err := startProcess(d.cfg.Program, d.args(), filepath.Join(d.dir, "stderr"), d.cfg.Env...)
 	if err != nil {
 		return fmt.Errorf("start rsync daemon: %w", err)
 	}

@@ -28,7 +28,7 @@ type process struct {
 // startProcess starts "rsync --daemon". One goroutine starts it and waits for it, locked to its
 // thread, because the kernel sends the parent-death signal when that thread ends (prctl(2),
 // PR_SET_PDEATHSIG): a test binary that is killed takes its daemon along.
-func startProcess(program string, args []string, stderr string) (*process, error) {
+func startProcess(program string, args []string, stderr string, env ...string) (*process, error) {
 	if program == "" {
 		program = "rsync"
 	}
@@ -45,7 +45,7 @@ func startProcess(program string, args []string, stderr string) (*process, error
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
+	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}, env...)
 	cmd.Stdout, cmd.Stderr = errFile, errFile
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGKILL}
 

@@ -70,3 +70,25 @@ func RequireSoonEqual(tb testing.TB, within time.Duration, a, b string, opts Com
 		tb.Fatal(err)
 	}
 }
+
+// StartSSHD starts an sshd for a test and ends it when the test ends; a failed test gets its log.
+// Without one the test fails, or is skipped under -short.
+func StartSSHD(tb testing.TB, extra ...string) *SSHD {
+	tb.Helper()
+	s, err := NewSSHD(extra...)
+	if errors.Is(err, ErrNoSSHD) && testing.Short() {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("log of sshd at %s:\n%s", s.Addr(), s.Log())
+		}
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}

@@ -106,6 +106,9 @@ func toSyncer(b debounce.Batch) syncer.Batch {
 	for i, c := range b.Changes {
 		out.Paths[i] = syncer.Path{Name: c.Path, Tree: c.Tree, Content: c.Content}
 	}
+	for _, m := range b.Moves {
+		out.Moves = append(out.Moves, syncer.Move{From: m.From, To: m.To, Dev: m.Dev, Ino: m.Ino})
+	}
 	return out
 }
 
@@ -114,13 +117,19 @@ func toDebounce(b syncer.Batch) debounce.Batch {
 	for i, p := range b.Paths {
 		out.Changes[i] = debounce.Change{Path: p.Name, Tree: p.Tree, Content: p.Content}
 	}
+	for _, m := range b.Moves {
+		out.Moves = append(out.Moves, debounce.Move{From: m.From, To: m.To, Dev: m.Dev, Ino: m.Ino})
+	}
 	return out
 }
 
 func fromWatcher(changes []watcher.Change) []debounce.Change {
 	out := make([]debounce.Change, len(changes))
 	for i, c := range changes {
-		out[i] = debounce.Change{Path: c.Path, Tree: c.Tree, Content: c.Content}
+		out[i] = debounce.Change{
+			Path: c.Path, Tree: c.Tree, Content: c.Content,
+			From: c.From, FromDev: c.FromDev, FromIno: c.FromIno,
+		}
 	}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +21,7 @@ type printer struct {
 func newPrinter(s *Settings, out, errw io.Writer) *printer {
 	p := &printer{s: s, out: bufio.NewWriter(out), errw: errw}
 	if s.Progress && !s.Quiet {
-		p.bar = newBar(out)
+		p.bar = newBar(out, human(s.Human))
 	}
 	return p
 }
@@ -105,7 +104,7 @@ func (p *printer) summary(rep *syncer.Report, took time.Duration) {
 		return
 	}
 	defer p.flush()
-	st := &rep.Stats
+	st, n := &rep.Stats, human(p.s.Human)
 	if p.s.Stats {
 		p.stats(st)
 	}
@@ -115,63 +114,45 @@ func (p *printer) summary(rep *syncer.Report, took time.Duration) {
 	moved := st.Sent + st.Received
 	rate := float64(moved) / max(took.Seconds(), 0.001)
 	speedup := float64(st.TotalSize) / float64(max(moved, 1))
-	fmt.Fprintf(p.out, "\nsent %s bytes  received %s bytes  %s bytes/sec\n", commas(st.Sent), commas(st.Received), commasFloat(rate))
+	fmt.Fprintf(p.out, "\nsent %s bytes  received %s bytes  %s bytes/sec\n", n.size(st.Sent), n.size(st.Received), n.float(rate))
 	dry := ""
 	if p.s.DryRun {
 		dry = " (DRY RUN)"
 	}
-	fmt.Fprintf(p.out, "total size is %s  speedup is %s%s\n", commas(st.TotalSize), commasFloat(speedup), dry)
+	fmt.Fprintf(p.out, "total size is %s  speedup is %s%s\n", n.size(st.TotalSize), n.float(speedup), dry)
 }
 
 func (p *printer) stats(st *syncer.Stats) {
+	n := human(p.s.Human)
 	w := func(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
 	w("")
-	w("Number of files: %s", kinds(st.Files+st.Dirs+st.Links+st.Specials, st.Files, st.Dirs, st.Links, st.Specials))
-	w("Number of created files: %s", kinds(st.Created+st.CreatedDirs+st.CreatedLinks+st.CreatedSpecials,
+	w("Number of files: %s", n.kinds(st.Files+st.Dirs+st.Links+st.Specials, st.Files, st.Dirs, st.Links, st.Specials))
+	w("Number of created files: %s", n.kinds(st.Created+st.CreatedDirs+st.CreatedLinks+st.CreatedSpecials,
 		st.Created, st.CreatedDirs, st.CreatedLinks, st.CreatedSpecials))
-	w("Number of deleted files: %s", commas(st.Deleted))
-	w("Number of regular files transferred: %s", commas(st.Transferred))
-	w("Total file size: %s bytes", commas(st.TotalSize))
-	w("Total transferred file size: %s bytes", commas(st.TransferredSize))
-	w("Literal data: %s bytes", commas(st.Literal))
-	w("Matched data: %s bytes", commas(st.Matched))
-	w("File list size: %s", commas(st.ListBytes))
-	w("Total bytes sent: %s", commas(st.Sent))
-	w("Total bytes received: %s", commas(st.Received))
+	w("Number of deleted files: %s", n.count(st.Deleted))
+	w("Number of regular files transferred: %s", n.count(st.Transferred))
+	w("Total file size: %s bytes", n.size(st.TotalSize))
+	w("Total transferred file size: %s bytes", n.size(st.TransferredSize))
+	w("Literal data: %s bytes", n.size(st.Literal))
+	w("Matched data: %s bytes", n.size(st.Matched))
+	w("File list size: %s", n.size(st.ListBytes))
+	w("Total bytes sent: %s", n.size(st.Sent))
+	w("Total bytes received: %s", n.size(st.Received))
 }
 
 // kinds is "3 (reg: 1, dir: 2)".
-func kinds(all, reg, dir, link, special int64) string {
+func (h human) kinds(all, reg, dir, link, special int64) string {
 	var parts []string
 	for _, k := range []struct {
 		name string
 		n    int64
 	}{{"reg", reg}, {"dir", dir}, {"link", link}, {"special", special}} {
 		if k.n > 0 {
-			parts = append(parts, k.name+": "+commas(k.n))
+			parts = append(parts, k.name+": "+h.count(k.n))
 		}
 	}
 	if len(parts) == 0 {
-		return commas(all)
+		return h.count(all)
 	}
-	return commas(all) + " (" + strings.Join(parts, ", ") + ")"
-}
-
-// commas groups digits as rsync does since 3.1.
-func commas(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-func commasFloat(f float64) string {
-	s := strconv.FormatFloat(f, 'f', 2, 64)
-	whole, frac, _ := strings.Cut(s, ".")
-	n, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil {
-		return s
-	}
-	return commas(n) + "." + frac
+	return h.count(all) + " (" + strings.Join(parts, ", ") + ")"
 }

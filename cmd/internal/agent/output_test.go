@@ -22,8 +22,35 @@ func TestCommas(t *testing.T) {
 		}
 	}
 	for f, want := range map[float64]string{0: "0.00", 0.006: "0.01", 999.994: "999.99", 1234.5: "1,234.50", 1e20: "100000000000000000000.00"} {
-		if got := commasFloat(f); got != want {
+		if got := human(1).float(f); got != want {
 			t.Errorf("%v: %s, want %s", f, got, want)
+		}
+	}
+}
+
+// TestHuman: the levels of rsync's --human-readable, as rsync 3.5.0 prints them.
+func TestHuman(t *testing.T) {
+	for _, c := range []struct {
+		level       human
+		size, count string
+		rate        string
+	}{
+		{0, "3359033", "3359033", "1010.50"}, {1, "3,359,033", "3,359,033", "1,010.50"},
+		{2, "3.36M", "3,359,033", "1.01K"}, {3, "3.20M", "3,359,033", "1,010.50"}, {7, "3.20M", "3,359,033", "1,010.50"},
+	} {
+		if got := c.level.size(3359033); got != c.size {
+			t.Errorf("level %d: size %s, want %s", c.level, got, c.size)
+		}
+		if got := c.level.count(3359033); got != c.count {
+			t.Errorf("level %d: count %s, want %s", c.level, got, c.count)
+		}
+		if got := c.level.float(1010.5); got != c.rate {
+			t.Errorf("level %d: rate %s, want %s", c.level, got, c.rate)
+		}
+	}
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1.00K", 20976: "20.98K", 1e9: "1.00G", 1e12: "1.00T", math.MaxInt64: "9223.37P"} {
+		if got := human(2).size(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
 		}
 	}
 }
@@ -65,6 +92,7 @@ total size is 4,096  speedup is 4.00
 `, "refused\nlockstep: broken\n"},
 	} {
 		var out, errw strings.Builder
+		test.s.Human = 1
 		p := newPrinter(&test.s, &out, &errw)
 		sink := p.sink()
 		sink.Message("motd", false)
@@ -99,7 +127,7 @@ func TestPlainProgress(t *testing.T) {
 		"broken":  {[]syncer.Progress{{Files: 1, FilesLeft: 2, Bytes: 10, AllBytes: 4096}}, errors.New("cut"), "1 of 3 files, 10 of 4,096 bytes, "},
 	} {
 		var out strings.Builder
-		b := newBar(&out)
+		b := newBar(&out, 1)
 		for _, p := range test.updates {
 			b.update(p)
 		}

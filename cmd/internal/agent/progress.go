@@ -21,6 +21,7 @@ const plainEvery = 5 * time.Second
 // elsewhere a line now and then.
 type bar struct {
 	out    io.Writer
+	n      human
 	pool   *mpb.Progress // nil: no terminal
 	bar    *mpb.Bar
 	files  atomic.Pointer[string] // drawn by the pool's goroutine
@@ -29,8 +30,8 @@ type bar struct {
 	latest syncer.Progress
 }
 
-func newBar(out io.Writer) *bar {
-	b := &bar{out: out, start: time.Now(), told: time.Now()}
+func newBar(out io.Writer, n human) *bar {
+	b := &bar{out: out, n: n, start: time.Now(), told: time.Now()}
 	f, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return b
@@ -60,7 +61,7 @@ func (b *bar) update(p syncer.Progress) {
 		}
 		return
 	}
-	text := filesText(p)
+	text := b.filesText(p)
 	b.files.Store(&text)
 	b.bar.SetTotal(max(p.AllBytes, p.Bytes+1), false)
 	b.bar.SetCurrent(p.Bytes)
@@ -70,18 +71,18 @@ func (b *bar) drawFiles() string {
 	if p := b.files.Load(); p != nil {
 		return *p
 	}
-	return filesText(syncer.Progress{})
+	return b.filesText(syncer.Progress{})
 }
 
-func filesText(p syncer.Progress) string {
-	return fmt.Sprintf("%s of %s files", commas(p.Files), commas(p.Files+p.FilesLeft))
+func (b *bar) filesText(p syncer.Progress) string {
+	return fmt.Sprintf("%s of %s files", b.n.count(p.Files), b.n.count(p.Files+p.FilesLeft))
 }
 
 // plain writes one line of progress.
 func (b *bar) plain() {
 	p := b.latest
-	fmt.Fprintf(b.out, "%s, %s of %s bytes, %s bytes/sec\n", filesText(p), commas(p.Bytes), commas(p.AllBytes),
-		commasFloat(float64(p.Bytes)/max(time.Since(b.start).Seconds(), 0.001)))
+	fmt.Fprintf(b.out, "%s, %s of %s bytes, %s bytes/sec\n", b.filesText(p), b.n.size(p.Bytes), b.n.size(p.AllBytes),
+		b.n.float(float64(p.Bytes)/max(time.Since(b.start).Seconds(), 0.001)))
 }
 
 // above prints a line over the bar.

@@ -50,7 +50,26 @@ func TestValidate(t *testing.T) {
 		"local password":  {func(s *Settings) { s.PasswordFile = "f" }, []string{`--password-file is for daemons, "/b" is a local path`}},
 		"local port":      {func(s *Settings) { s.Port = 873 }, []string{`--port is for daemons, "/b" is a local path`}},
 		"settle once":     {func(s *Settings) { s.Settle, s.NoTune = 1, true }, []string{"--settle is for --watch", "--no-tune is for --watch"}},
-		"local contimout": {func(s *Settings) { s.ConGiven = true }, []string{`--contimeout is for daemons, "/b" is a local path`}},
+		"local contimout": {func(s *Settings) { s.ConGiven = true }, []string{`--contimeout is for remote targets, "/b" is a local path`}},
+		"delete a list":   {func(s *Settings) { s.Delete, s.Recurse, s.Files = true, false, []string{"a"} }, nil},
+		"in place": {func(s *Settings) { s.Inplace, s.Partial, s.PartialDir, s.DelayUpdates = true, true, ".p", true },
+			[]string{"--inplace and --partial-dir exclude", "--inplace and --delay-updates exclude"}},
+		"append":        {func(s *Settings) { s.Append, s.WholeFile = true, true }, []string{"--append and --whole-file exclude"}},
+		"append verify": {func(s *Settings) { s.AppendVerify, s.DelayUpdates = true, true }, []string{"--append and --delay-updates exclude"}},
+		"in place fine": {func(s *Settings) { s.Inplace, s.Sparse, s.Partial, s.WholeFile = true, true, true, true }, nil},
+		"protocols":     {func(s *Settings) { s.Target, s.Protocol = "h::m", 33 }, []string{"--protocol 33: lockstep speaks 30, 31 and 32"}},
+		"a shell": {func(s *Settings) {
+			s.Target, s.Rsh, s.RsyncPath, s.Family, s.Address, s.ConGiven = "h:b", "ssh", "r", 4, "::1", true
+		}, nil},
+		"a daemon": {func(s *Settings) {
+			s.Watch, s.Target, s.NoPrewarm, s.Family, s.Address, s.Sockopts = true, "h::m", true, 6, "::1", "SO_KEEPALIVE"
+		}, nil},
+		"no shell":        {func(s *Settings) { s.Target, s.Rsh, s.RsyncPath = "h::m", "ssh", "r" }, []string{"--rsh is for targets like host:path", "--rsync-path is for"}},
+		"no daemon":       {func(s *Settings) { s.Target, s.Port, s.Sockopts = "h:b", 2, "TCP_NODELAY" }, []string{"--port is for daemons: for \"h:b\" write -e 'ssh -p 2'", "--sockopts is for daemons"}},
+		"shell prewarmed": {func(s *Settings) { s.Watch, s.Target, s.NoPrewarm = true, "h:b", true }, []string{"--no-prewarm is for daemons"}},
+		"local wire": {func(s *Settings) {
+			s.Watch, s.Rsh, s.RemoteOptions, s.Family, s.NoPrewarm = true, "ssh", []string{"-v"}, 4, true
+		}, []string{"--rsh is for remote targets", "--remote-option is for", "-4 is for", "--no-prewarm is for"}},
 	} {
 		s := Defaults()
 		s.Source, s.Target = "/a", "/b"

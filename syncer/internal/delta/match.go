@@ -30,7 +30,7 @@ type Tokens interface {
 // a small file costs none. It is not safe for concurrent use.
 type Matcher struct {
 	block *checksum.Block
-	table table
+	table *table
 
 	// Of the file being matched: buf[lit:pos] is literal that was not handed out, buf[pos:]
 	// is what was read ahead.
@@ -41,22 +41,27 @@ type Matcher struct {
 	readErr  error
 	buf      []byte
 	lit, pos int
-	expect   int32 // the block behind the last match
+	base     int64          // where buf begins in the file
+	expect   int32          // the block behind the last match
+	kept     map[int32]bool // in place: blocks that stand in the new file where they stood
 	strong   []byte
 }
 
 // NewMatcher makes a Matcher; block computes strong sums with the connection's seed.
-func NewMatcher(block *checksum.Block) *Matcher { return &Matcher{block: block} }
+func NewMatcher(block *checksum.Block) *Matcher { return &Matcher{block: block, table: &table{}} }
 
 // Match reads file to its end and hands out its tokens. sums may be nil: there is no
-// basis. An error of file is returned as a *ReadError; all tokens up to it were handed out.
+// basis; it reads those that did not arrive yet. An error of file is returned as a
+// *ReadError; all tokens up to it were handed out.
 func (m *Matcher) Match(file io.Reader, sums *Sums, out Tokens) error {
 	*m = Matcher{block: m.block, table: m.table, buf: m.buf[:0], strong: m.strong, sums: sums, out: out, file: file}
 	defer func() { m.sums, m.out, m.file = nil, nil, nil }()
 	if sums == nil || sums.Count == 0 {
 		return m.copyLiteral()
 	}
-	m.table.build(sums)
+	if err := m.follow(); err != nil {
+		return err
+	}
 	return m.run()
 }
 
@@ -153,8 +158,32 @@ func (t *table) build(s *Sums) {
 	}
 }
 
+// follow goes along the basis as its sums arrive, up to the first block that is not in the
+// file where it is there: from then on any block may match, and all of them must be known.
+func (m *Matcher) follow() error {
+	n := int(m.sums.BlockLen)
+	for i := int32(0); !m.sums.InPlace && i < m.sums.Count && m.sums.Len(i) == m.sums.BlockLen && m.fill(n); i++ {
+		if err := m.sums.need(i+1, fewSums); err != nil {
+			return err
+		}
+		window := m.buf[m.pos : m.pos+n]
+		m.strong = m.strong[:0]
+		if roll := checksum.NewRolling(window); roll.Sum() != m.sums.weak[i] || !m.confirm(i, window) {
+			break
+		}
+		if err := m.matched(i, n); err != nil {
+			return err
+		}
+	}
+	return m.sums.Rest()
+}
+
 func (m *Matcher) run() error {
 	n := int(m.sums.BlockLen)
+	if !m.fill(n) {
+		return m.tail()
+	}
+	m.table.build(m.sums)
 	for m.fill(n) {
 		window := m.buf[m.pos : m.pos+n]
 		roll := checksum.NewRolling(window)
@@ -202,6 +231,9 @@ func (m *Matcher) slide(roll checksum.Rolling, n int) (int32, error) {
 // find returns the block whose sums are those of window, or -1.
 func (m *Matcher) find(sum uint32, window []byte) int32 {
 	m.strong = m.strong[:0]
+	if m.sums.InPlace {
+		return m.findInPlace(sum, window)
+	}
 	if e := m.expect; e < m.sums.Count && m.sums.weak[e] == sum && m.sums.Len(e) == int32(len(window)) && m.confirm(e, window) {
 		return e
 	}
@@ -244,7 +276,7 @@ func (m *Matcher) matched(i int32, n int) error {
 func (m *Matcher) tail() error {
 	last := m.sums.Count - 1
 	n := int(m.sums.Len(last))
-	if at := len(m.buf) - n; m.readErr == nil && n < int(m.sums.BlockLen) && at >= m.pos {
+	if at := len(m.buf) - n; m.readErr == nil && n < int(m.sums.BlockLen) && at >= m.pos && m.there(last, m.base+int64(at)) {
 		window := m.buf[at:]
 		m.strong = m.strong[:0]
 		if r := checksum.NewRolling(window); r.Sum() == m.sums.weak[last] && m.confirm(last, window) {
@@ -283,6 +315,7 @@ func (m *Matcher) fill(n int) bool {
 		m.room(MaxLiteral + n + readSize)
 	}
 	keep := copy(m.buf, m.buf[m.lit:])
+	m.base += int64(m.lit)
 	m.pos -= m.lit
 	m.lit = 0
 	m.buf = m.buf[:keep]

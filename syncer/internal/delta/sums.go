@@ -1,7 +1,9 @@
 package delta
 
 import (
+	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
 )
@@ -60,29 +62,51 @@ func (h Head) Len(i int32) int32 {
 // Sums are a basis: the weak and the strong sum of each of its blocks.
 type Sums struct {
 	Head
+	// InPlace says that the receiver writes the new file over the basis: a block is there only
+	// as long as nothing was written over it.
+	InPlace bool
+
+	r      *wire.Reader // brings those that are not there yet
 	weak   []uint32
 	strong []byte // StrongLen bytes a block
+	buf    []byte
 }
 
-// ReadSums reads the sums that follow head. Memory grows with what really arrives.
+const (
+	fewSums  = 64   // read at once while they are waited for
+	manySums = 4096 // read at once where all of them are
+)
+
+// NewSums are the sums that follow head on r. Match reads them when it needs them, so that it
+// can begin before the receiver has gone through its basis; Rest must be called before r is
+// read on.
+func NewSums(r *wire.Reader, h Head) *Sums { return &Sums{Head: h, r: r} }
+
+// ReadSums reads the sums that follow head.
 func ReadSums(r *wire.Reader, h Head) (*Sums, error) {
-	s := &Sums{Head: h}
-	const batch = 4096
-	size := 4 + int(h.StrongLen)
-	buf := make([]byte, min(int(h.Count), batch)*size)
-	for left := int(h.Count); left > 0; {
-		b := buf[:min(left, batch)*size]
-		r.Full(b)
-		if err := r.Err(); err != nil {
-			return nil, fmt.Errorf("read %d block sums: %w", h.Count, err)
+	s := NewSums(r, h)
+	return s, s.Rest()
+}
+
+// Rest reads what did not arrive yet. Memory grows with what really does.
+func (s *Sums) Rest() error { return s.need(s.Count, manySums) }
+
+// need makes sure that the first n sums are there, and reads batch of them at once.
+func (s *Sums) need(n int32, batch int) error {
+	size := 4 + int(s.StrongLen)
+	for len(s.weak) < int(n) {
+		k := min(int(s.Count)-len(s.weak), batch)
+		s.buf = slices.Grow(s.buf[:0], k*size)[:k*size]
+		s.r.Full(s.buf)
+		if err := s.r.Err(); err != nil {
+			return fmt.Errorf("read %d block sums: %w", s.Count, err)
 		}
-		left -= len(b) / size
-		for ; len(b) > 0; b = b[size:] {
-			s.weak = append(s.weak, uint32(b[0])|uint32(b[1])<<8|uint32(b[2])<<16|uint32(b[3])<<24)
+		for b := s.buf; len(b) > 0; b = b[size:] {
+			s.weak = append(s.weak, binary.LittleEndian.Uint32(b))
 			s.strong = append(s.strong, b[4:size]...)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *Sums) strongOf(i int32) []byte {

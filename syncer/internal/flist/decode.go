@@ -11,17 +11,18 @@ import (
 )
 
 const (
-	maxPath    = 4096 // MAXPATHLEN: names and link targets stay below it
-	maxNsec    = 999_999_999
-	knownFlags = xmitModNsec<<1 - 1
+	maxPath  = 4096 // MAXPATHLEN: names and link targets stay below it
+	maxNsec  = 999_999_999
+	typeBits = unix.S_IFMT
 )
 
 // Decode reads a list up to its end, with the I/O error it carries. maxEntries bounds
 // it; MissingOK says that entries with mode 0 are welcome (--delete-missing-args).
 // Names are checked to be relative and clean; entries come in the order they were sent.
+// Of hard links the members of a group have one Ino, which is of no disk.
 func Decode(r *wire.Reader, f Format, maxEntries int, missingOK bool) ([]Entry, int32, error) {
+	d := &decoder{r: r, format: f, missingOK: missingOK}
 	var entries []Entry
-	var p previous
 	for {
 		flags, ioError, end := readFlags(r, f)
 		if end || r.Err() != nil {
@@ -31,7 +32,7 @@ func Decode(r *wire.Reader, f Format, maxEntries int, missingOK bool) ([]Entry, 
 			r.Fail("file list of more than %d entries", maxEntries)
 			return nil, 0, r.Err()
 		}
-		e := readEntry(r, f, &p, flags, missingOK)
+		e := d.entry(flags, entries)
 		if err := r.Err(); err != nil {
 			return nil, 0, fmt.Errorf("read entry %d of the file list: %w", len(entries), err)
 		}
@@ -43,9 +44,6 @@ func readFlags(r *wire.Reader, f Format) (flags int, ioError int32, end bool) {
 	if f.VarintFlags {
 		if flags = int(r.Varint()); flags == 0 {
 			return 0, r.Varint(), true
-		}
-		if flags&^knownFlags != 0 {
-			r.Fail("file list entry with unknown flags %#x", flags)
 		}
 		return flags, 0, false
 	}
@@ -61,11 +59,18 @@ func readFlags(r *wire.Reader, f Format) (flags int, ioError int32, end bool) {
 	return flags, 0, false
 }
 
-func readEntry(r *wire.Reader, f Format, p *previous, flags int, missingOK bool) Entry {
-	if flags&(xmitHardlinked|xmitUserName|xmitGroupName) != 0 {
+// entry reads what follows its flags; before are the entries that came before it.
+func (d *decoder) entry(flags int, before []Entry) Entry {
+	r, f, p := d.r, &d.format, &d.prev
+	if flags&f.unknown() != 0 {
 		r.Fail("file list entry with flags %#x, which were not agreed on", flags)
 	}
 	e := Entry{Name: readName(r, p, flags)}
+	if flags&(xmitHardlinked|xmitFirstLink) == xmitHardlinked {
+		d.linked(&e, before)
+		d.meta(&e)
+		return e
+	}
 	e.Size = r.Varlong(3)
 	if e.Size < 0 {
 		r.Fail("size %d of %q", e.Size, e.Name)
@@ -78,10 +83,24 @@ func readEntry(r *wire.Reader, f Format, p *previous, flags int, missingOK bool)
 			r.Fail("%d nanoseconds in the time of %q", e.Nsec, e.Name)
 		}
 	}
+	if f.Crtimes {
+		crtime := e.Sec
+		if flags&xmitCrtimeIsMtime == 0 {
+			crtime = r.Varlong(4)
+		}
+		e.More().Crtime = crtime
+	}
 	if e.Mode = p.mode; flags&xmitSameMode == 0 {
 		e.Mode = uint32(r.Int32())
 	}
-	checkMode(r, &e, missingOK)
+	checkMode(r, &e, d.missingOK)
+	if f.hasAtime(&e) {
+		atime := p.atime
+		if flags&xmitSameAtime == 0 {
+			atime = r.Varlong(4)
+		}
+		e.More().Atime = atime
+	}
 	if e.IsDevice() || e.IsSpecial() {
 		e.Size = 0 // they have none, whatever is sent
 	}
@@ -90,16 +109,22 @@ func readEntry(r *wire.Reader, f Format, p *previous, flags int, missingOK bool)
 	}
 	if e.UID = p.uid; f.Owner && flags&xmitSameUID == 0 {
 		e.UID = uint32(r.Varint())
+		if flags&xmitUserName != 0 {
+			r.String(int(r.Byte()))
+		}
 	}
 	if e.GID = p.gid; f.Group && flags&xmitSameGID == 0 {
 		e.GID = uint32(r.Varint())
+		if flags&xmitGroupName != 0 {
+			r.String(int(r.Byte()))
+		}
 	}
 	if f.hasRdev(&e) {
 		major := p.major
 		if flags&xmitSameRdevMajor == 0 {
 			major = uint32(r.Varint())
 		}
-		e.Rdev = unix.Mkdev(major, uint32(r.Varint()))
+		e.More().Rdev = unix.Mkdev(major, uint32(r.Varint()))
 		p.major = major
 	}
 	if f.Links && e.IsSymlink() {
@@ -107,11 +132,12 @@ func readEntry(r *wire.Reader, f Format, p *previous, flags int, missingOK bool)
 		if n <= 0 || n >= maxPath {
 			r.Fail("symlink %q with a target of %d bytes", e.Name, n)
 		}
-		e.Link = r.String(int(n))
+		e.More().Link = r.String(int(n))
 	}
 	if f.SumLen > 0 && e.IsRegular() {
-		e.Sum = make([]byte, min(f.SumLen, 64))
-		r.Full(e.Sum)
+		sum := make([]byte, min(f.SumLen, 64))
+		r.Full(sum)
+		e.More().Sum = sum
 	}
 	if e.IsDir() {
 		if flags&xmitTopDir != 0 {
@@ -121,8 +147,40 @@ func readEntry(r *wire.Reader, f Format, p *previous, flags int, missingOK bool)
 			e.Flags |= Partial
 		}
 	}
-	p.name, p.sec, p.mode, p.uid, p.gid, p.any = e.Name, e.Sec, e.Mode, e.UID, e.GID, true
+	if flags&xmitHardlinked != 0 {
+		if e.IsDir() || e.Missing() {
+			r.Fail("%q, mode %#o, among hard links", e.Name, e.Mode)
+		}
+		e.Flags |= Linked
+		e.Ino = uint64(len(before)) + 1
+	}
+	p.take(f, &e)
+	d.meta(&e)
 	return e
+}
+
+// linked makes e another name of what was sent before (rsync 3.5.0 flist.c, recv_file_entry).
+func (d *decoder) linked(e *Entry, before []Entry) {
+	i := d.r.Varint()
+	if d.r.Err() != nil {
+		return
+	}
+	if i < 0 || int(i) >= len(before) || before[i].Flags&Linked == 0 {
+		d.r.Fail("%q is a hard link of entry %d", e.Name, i)
+		return
+	}
+	name := e.Name
+	*e = before[i]
+	e.Name = name
+	if e.Extra != nil {
+		x := *e.Extra
+		x.Access, x.Default, x.Xattrs = nil, nil, nil // these follow
+		e.Extra = &x
+	}
+	d.prev.take(&d.format, e)
+	if d.format.Devices && e.IsDevice() {
+		d.prev.major = rdevMajor(e)
+	}
 }
 
 func readName(r *wire.Reader, p *previous, flags int) string {
@@ -147,7 +205,7 @@ func readName(r *wire.Reader, p *previous, flags int) string {
 }
 
 func checkMode(r *wire.Reader, e *Entry, missingOK bool) {
-	switch e.Mode & unix.S_IFMT {
+	switch e.Mode & typeBits {
 	case unix.S_IFREG, unix.S_IFDIR, unix.S_IFLNK, unix.S_IFBLK, unix.S_IFCHR, unix.S_IFIFO, unix.S_IFSOCK:
 	case 0:
 		if e.Mode == 0 && missingOK {

@@ -7,9 +7,11 @@
 //
 //  1. Sort puts entries into the protocol's order: in each directory first what is
 //     no directory, then the directories, each followed by its content.
-//  2. Encoder appends entry after entry; what equals the previous entry is left out.
+//  2. Encoder appends entry after entry; what equals the previous entry is left out, and so is
+//     what a hard link shares with its group's first. ACLs and sets of extended attributes
+//     that were sent before travel as a number.
 //  3. End closes the list; AppendIDs adds the names of users and groups.
 //
 // Reading the disk is the business of package source. The facts are those of rsync
-// 3.5.0 flist.c (send_file_entry, recv_file_entry, f_name_cmp) and uidlist.c.
+// 3.5.0 flist.c (send_file_entry, recv_file_entry, f_name_cmp), uidlist.c, acls.c and xattrs.c.
 package flist

@@ -1,8 +1,6 @@
 package flist
 
 import (
-	"iter"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
@@ -13,6 +11,35 @@ import (
 type Encoder struct {
 	format Format
 	prev   previous
+	links  links
+	access bodies
+	deflt  bodies
+	xattrs bodies
+	users  inlineNames
+	groups inlineNames
+}
+
+// inlineNames are the ids of one kind whose names stand among the entries.
+type inlineNames struct {
+	name func(uint32) string
+	sent map[uint32]bool
+}
+
+// next is the name to send beside id: only where it comes first, and if it has one.
+func (n *inlineNames) next(id uint32) string {
+	if n.name == nil || n.sent[id] {
+		return ""
+	}
+	n.sent[id] = true
+	return n.name(id)
+}
+
+// Names has the names of ids stand beside them, as Format.Inline has it; "" is no name.
+func (c *Encoder) Names(user, group func(id uint32) string) {
+	if c.format.Inline && !c.format.NumericIDs {
+		c.users = inlineNames{user, map[uint32]bool{}}
+		c.groups = inlineNames{group, map[uint32]bool{}}
+	}
 }
 
 // previous is what an entry may leave out because it is as before; it starts as zeros.
@@ -21,18 +48,45 @@ type previous struct {
 	sec      int64
 	mode     uint32
 	uid, gid uint32
+	atime    int64
 	major    uint32
 	any      bool // an entry came before
+}
+
+// take remembers e; the major number of a device is the caller's.
+func (p *previous) take(f *Format, e *Entry) {
+	p.name, p.sec, p.mode, p.uid, p.gid, p.any = e.Name, e.Sec, e.Mode, e.UID, e.GID, true
+	if f.hasAtime(e) {
+		p.atime = e.extra().Atime
+	}
 }
 
 // NewEncoder begins a list.
 func NewEncoder(f Format) *Encoder { return &Encoder{format: f} }
 
-// Append appends e (rsync 3.5.0 flist.c, send_file_entry). A device number belongs to
-// devices alone, a link to symlinks, a Sum of Format.SumLen bytes to regular files.
+// Append appends e (rsync 3.5.0 flist.c, send_file_entry and send_file_name). A device number
+// belongs to devices alone, a link to symlinks, a Sum of Format.SumLen bytes to regular files.
 func (c *Encoder) Append(b []byte, e *Entry) []byte {
 	f, p := &c.format, &c.prev
 	flags := c.flags(e)
+	first, linked := c.links.next(f, e)
+	if linked {
+		flags |= xmitHardlinked
+		if first == nil {
+			flags |= xmitFirstLink
+		}
+	}
+	user, group := "", ""
+	if flags&xmitSameUID == 0 && first == nil {
+		if user = c.users.next(e.UID); user != "" {
+			flags |= xmitUserName
+		}
+	}
+	if flags&xmitSameGID == 0 && first == nil {
+		if group = c.groups.next(e.GID); group != "" {
+			flags |= xmitGroupName
+		}
+	}
 	prefix := commonPrefix(p.name, e.Name)
 	if prefix > 0 {
 		flags |= xmitSameName
@@ -51,6 +105,16 @@ func (c *Encoder) Append(b []byte, e *Entry) []byte {
 		b = append(b, byte(len(suffix)))
 	}
 	b = append(b, suffix...)
+	if first != nil {
+		// All else is the first's, but what may be told apart.
+		b = wire.AppendVarint(b, first.index)
+		p.take(f, &first.entry)
+		if f.Devices && e.IsDevice() {
+			p.major = rdevMajor(&first.entry)
+		}
+		p.name = e.Name
+		return c.appendMeta(b, e)
+	}
 	size := e.Size
 	if e.IsDevice() || e.IsSpecial() {
 		size = 0
@@ -62,14 +126,26 @@ func (c *Encoder) Append(b []byte, e *Entry) []byte {
 	if flags&xmitModNsec != 0 {
 		b = wire.AppendVarint(b, int32(e.Nsec))
 	}
+	if f.Crtimes && flags&xmitCrtimeIsMtime == 0 {
+		b = wire.AppendVarlong(b, e.extra().Crtime, 4)
+	}
 	if flags&xmitSameMode == 0 {
 		b = wire.AppendInt32(b, int32(e.Mode))
 	}
+	if f.hasAtime(e) && flags&xmitSameAtime == 0 {
+		b = wire.AppendVarlong(b, e.extra().Atime, 4)
+	}
 	if f.Owner && flags&xmitSameUID == 0 {
 		b = wire.AppendVarint(b, int32(e.UID))
+		if user != "" {
+			b = appendIDName(b, user)
+		}
 	}
 	if f.Group && flags&xmitSameGID == 0 {
 		b = wire.AppendVarint(b, int32(e.GID))
+		if group != "" {
+			b = appendIDName(b, group)
+		}
 	}
 	if f.hasRdev(e) {
 		major := rdevMajor(e)
@@ -80,14 +156,14 @@ func (c *Encoder) Append(b []byte, e *Entry) []byte {
 		p.major = major
 	}
 	if f.Links && e.IsSymlink() {
-		b = wire.AppendVarint(b, int32(len(e.Link)))
-		b = append(b, e.Link...)
+		b = wire.AppendVarint(b, int32(len(e.Link())))
+		b = append(b, e.Link()...)
 	}
 	if f.SumLen > 0 && e.IsRegular() {
-		b = append(b, e.Sum...)
+		b = append(b, e.Sum()...)
 	}
-	p.name, p.sec, p.mode, p.uid, p.gid, p.any = e.Name, e.Sec, e.Mode, e.UID, e.GID, true
-	return b
+	p.take(f, e)
+	return c.appendMeta(b, e)
 }
 
 func (c *Encoder) flags(e *Entry) int {
@@ -116,6 +192,12 @@ func (c *Encoder) flags(e *Entry) int {
 	}
 	if e.Nsec != 0 && f.Protocol >= 31 && !e.Missing() {
 		flags |= xmitModNsec
+	}
+	if f.hasAtime(e) && e.extra().Atime == p.atime && p.any {
+		flags |= xmitSameAtime
+	}
+	if f.Crtimes && e.extra().Crtime == e.Sec {
+		flags |= xmitCrtimeIsMtime
 	}
 	return flags
 }
@@ -149,47 +231,6 @@ func (c *Encoder) End(b []byte, ioError int32) []byte {
 	return append(b, 0)
 }
 
-// AppendIDs appends the names of users and groups, which follow the list unless ids
-// are numeric (rsync 3.5.0 uidlist.c, send_id_lists). name gives "" for an id that has
-// none; such ids are left out, and the receiver keeps the number.
-func AppendIDs(b []byte, f Format, entries iter.Seq[*Entry], userName, groupName func(id uint32) string) []byte {
-	if f.NumericIDs {
-		return b
-	}
-	if f.Owner {
-		b = appendIDList(b, f, entries, func(e *Entry) uint32 { return e.UID }, userName)
-	}
-	if f.Group {
-		b = appendIDList(b, f, entries, func(e *Entry) uint32 { return e.GID }, groupName)
-	}
-	return b
-}
-
-func appendIDList(b []byte, f Format, entries iter.Seq[*Entry], id func(*Entry) uint32, name func(uint32) string) []byte {
-	seen := map[uint32]bool{0: true}
-	last := uint32(0)
-	for e := range entries {
-		v := id(e)
-		if v == last || seen[v] || e.Missing() {
-			continue
-		}
-		last, seen[v] = v, true
-		if n := name(v); n != "" {
-			b = appendIDName(wire.AppendVarint(b, int32(v)), n)
-		}
-	}
-	b = append(b, 0)
-	if f.ID0Names {
-		b = appendIDName(b, name(0))
-	}
-	return b
-}
-
-func appendIDName(b []byte, name string) []byte {
-	name = name[:min(len(name), 255)]
-	return append(append(b, byte(len(name))), name...)
-}
-
 // commonPrefix is how much of prev name begins with: at most 255 bytes, as one byte tells it.
 func commonPrefix(prev, name string) int {
 	n := min(len(prev), len(name), 255)
@@ -201,5 +242,5 @@ func commonPrefix(prev, name string) int {
 	return n
 }
 
-func rdevMajor(e *Entry) uint32 { return unix.Major(e.Rdev) }
-func rdevMinor(e *Entry) uint32 { return unix.Minor(e.Rdev) }
+func rdevMajor(e *Entry) uint32 { return unix.Major(e.Rdev()) }
+func rdevMinor(e *Entry) uint32 { return unix.Minor(e.Rdev()) }

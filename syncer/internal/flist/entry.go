@@ -29,32 +29,35 @@ const (
 // deleted on the target. Entries come from lstat: a symlink is itself.
 type Entry struct {
 	Name  string // relative to the transfer's root, slash-separated raw bytes; "." is the root
-	Link  string // target of a symlink
-	Sum   []byte // digest of the whole content, with --checksum only
 	Size  int64  // bytes
 	Sec   int64  // mtime, seconds
 	Ctime int64  // nanoseconds; to see whether a file changed while it was read
 	Ino   uint64
 	Dev   uint64 // of the file system it is on
-	Rdev  uint64
 	Nsec  uint32 // mtime, nanoseconds within the second
 	Mode  uint32 // st_mode: type and permissions
 	UID   uint32
 	GID   uint32
 	Flags Flag
-	Extra *Extra // nil: none of it
+	Nlink uint32 // how many names the file has, in the tree and elsewhere
+	Extra *Extra // nil: none of it; copies of an entry share it
 }
 
-// Extra is what is read only where an option asks for it.
+// Extra is what few entries have, or what is read only where an option asks for it: a list of
+// a million files has no room for it.
 type Extra struct {
+	Link            string    // target of a symlink
+	Sum             []byte    // digest of the whole content, with --checksum only
+	Rdev            uint64    // of a device
 	Atime           int64     // seconds
+	Crtime          int64     // when it was made, seconds
 	Access, Default *meta.ACL // nil: nothing beyond the mode; Default is for directories alone
 	Xattrs          []meta.Xattr
 }
 
 // FromStat makes the entry of what lstat told about name.
 func FromStat(name string, st *unix.Stat_t) Entry {
-	return Entry{
+	e := Entry{
 		Name:  name,
 		Size:  st.Size,
 		Sec:   st.Mtim.Sec,
@@ -62,11 +65,57 @@ func FromStat(name string, st *unix.Stat_t) Entry {
 		Ctime: st.Ctim.Nano(),
 		Ino:   st.Ino,
 		Dev:   st.Dev,
-		Rdev:  st.Rdev,
 		Mode:  st.Mode,
 		UID:   st.Uid,
 		GID:   st.Gid,
+		Nlink: uint32(st.Nlink),
 	}
+	if e.IsDevice() {
+		e.Extra = &Extra{Rdev: st.Rdev}
+	}
+	return e
+}
+
+// More is e's Extra to write to, made where there was none.
+func (e *Entry) More() *Extra {
+	if e.Extra == nil {
+		e.Extra = &Extra{}
+	}
+	return e.Extra
+}
+
+// extra is e's Extra to read; empty where there is none.
+func (e *Entry) extra() *Extra {
+	if e.Extra == nil {
+		return &noExtra
+	}
+	return e.Extra
+}
+
+var noExtra Extra
+
+// Link is the target of a symlink.
+func (e *Entry) Link() string {
+	if e.Extra == nil {
+		return ""
+	}
+	return e.Extra.Link
+}
+
+// Sum is the digest of the whole content, where --checksum had it read.
+func (e *Entry) Sum() []byte {
+	if e.Extra == nil {
+		return nil
+	}
+	return e.Extra.Sum
+}
+
+// Rdev is the number of a device.
+func (e *Entry) Rdev() uint64 {
+	if e.Extra == nil {
+		return 0
+	}
+	return e.Extra.Rdev
 }
 
 func (e *Entry) IsDir() bool     { return e.Mode&unix.S_IFMT == unix.S_IFDIR }

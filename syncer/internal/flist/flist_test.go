@@ -161,12 +161,12 @@ func genEntry(t *rapid.T, f Format) Entry {
 	case e.IsRegular():
 		e.Size = rapid.Int64Range(0, 1<<50).Draw(t, "size")
 		if f.SumLen > 0 {
-			e.Sum = bytes.Repeat([]byte{rapid.Byte().Draw(t, "sum")}, f.SumLen)
+			e.More().Sum = bytes.Repeat([]byte{rapid.Byte().Draw(t, "sum")}, f.SumLen)
 		}
 	case e.IsSymlink() && f.Links:
-		e.Link = rapid.StringN(1, 300, 4000).Draw(t, "link")
+		e.More().Link = rapid.StringN(1, 300, 4000).Draw(t, "link")
 	case f.hasRdev(&e):
-		e.Rdev = unix.Mkdev(rapid.Uint32Range(0, 4095).Draw(t, "major"), rapid.Uint32Range(0, 1<<20-1).Draw(t, "minor"))
+		e.More().Rdev = unix.Mkdev(rapid.Uint32Range(0, 4095).Draw(t, "major"), rapid.Uint32Range(0, 1<<20-1).Draw(t, "minor"))
 	}
 	return e
 }

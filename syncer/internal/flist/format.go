@@ -12,6 +12,12 @@ type Format struct {
 	Devices     bool // --devices
 	Specials    bool // --specials
 	NumericIDs  bool // --numeric-ids: no id lists
+	Inline      bool // incremental recursion: an id's name stands where the id comes first, no id lists
+	HardLinks   bool // -H
+	ACLs        bool // -A
+	Xattrs      bool // -X
+	Atimes      bool // -U
+	Crtimes     bool // -N; needs VarintFlags
 	SumLen      int  // with --checksum: bytes of a regular file's digest; else 0
 }
 
@@ -31,8 +37,36 @@ const (
 	xmitUserName      = 1 << 10
 	xmitGroupName     = 1 << 11
 	xmitErrorEnd      = 1 << 12
+	xmitFirstLink     = 1 << 12 // with xmitHardlinked
 	xmitModNsec       = 1 << 13
+	xmitSameAtime     = 1 << 14 // no directories
+	xmitCrtimeIsMtime = 1 << 17
 )
+
+// unknown are the flags that were not agreed on.
+func (f Format) unknown() int {
+	known := xmitErrorEnd - 1 | xmitModNsec
+	known &^= xmitHardlinked | xmitUserName | xmitGroupName
+	if f.Inline && !f.NumericIDs {
+		known |= xmitUserName | xmitGroupName
+	}
+	if f.HardLinks {
+		known |= xmitHardlinked | xmitFirstLink
+	}
+	if f.Atimes {
+		known |= xmitSameAtime
+	}
+	if f.Crtimes {
+		known |= xmitCrtimeIsMtime
+	}
+	return ^known
+}
+
+// hasAtime says whether entries of e's type carry an access time.
+func (f Format) hasAtime(e *Entry) bool { return f.Atimes && !e.IsDir() }
+
+// hasACL says whether entries of e's type carry an ACL.
+func (f Format) hasACL(e *Entry) bool { return f.ACLs && !e.IsSymlink() }
 
 // hasRdev says whether entries of e's type carry a device number.
 func (f Format) hasRdev(e *Entry) bool {

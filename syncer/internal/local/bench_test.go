@@ -73,16 +73,19 @@ func makeBenchTree(root string) error {
 }
 
 func pushOnce(src, dst string) error {
-	s, err := source.Open(src, source.Options{Set: option.Set{Recurse: true, Links: true, Devices: true, Specials: true}})
+	s, err := source.Open(src, source.Options{Set: option.Archive()})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	t, err := Open(dst, Options{Set: option.Set{Recurse: true, Links: true, Perms: true, Times: true, Owner: true, Group: true, Devices: true, Specials: true, Delete: true, MaxDelete: -1}})
+	t, err := Open(dst, Options{Set: option.Archive()})
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	_, err = t.Full(context.Background(), s, time.Time{})
+	res, err := t.Full(context.Background(), s, time.Time{})
+	if err == nil && len(res.Problems) > 0 {
+		err = res.Problems[0]
+	}
 	return err
 }

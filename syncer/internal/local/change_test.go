@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/syncer/internal/beneath"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
@@ -64,10 +65,10 @@ func TestCameBack(t *testing.T) {
 func TestChangedWhileRead(t *testing.T) {
 	for name, test := range map[string]struct {
 		have string // on the target
-		act  func(f *file, src *os.File)
+		act  func(f *file, src *beneath.File)
 	}{
-		"copy":    {"", func(f *file, src *os.File) { f.copy(t.Context(), src, 0) }},
-		"compare": {"old", func(f *file, src *os.File) { f.keep(t.Context(), src) }},
+		"copy":    {"", func(f *file, src *beneath.File) { f.copy(t.Context(), src) }},
+		"compare": {"old", func(f *file, src *beneath.File) { f.keep(t.Context(), src) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src, dst := dirs(t)
@@ -77,7 +78,7 @@ func TestChangedWhileRead(t *testing.T) {
 			s := openSource(t, src, sourceOptions(archive))
 			e, err := s.Lstat("f")
 			must(t, err)
-			opened, err := s.Open("f")
+			opened, _, err := s.Open("f")
 			must(t, err)
 			defer opened.Close()
 

@@ -25,6 +25,9 @@ type twin struct {
 	restore  bool
 	isPart   bool
 	writable bool // MakeUsable was called, or need not be
+	touched  bool // something in it changed, or is about to
+	// partial: there was a --partial-dir for it when the first of its files was kept.
+	partial, partialKnown bool
 }
 
 // enter makes the twin of directory e, or opens it, and gives it owner and mode; the
@@ -42,17 +45,17 @@ func (r *run) enter(ctx context.Context, parent *twin, e flist.Entry) *twin {
 		r.refused(e.Name, err)
 		return nil
 	}
+	w.restore = w.restore || r.disturbed[e.Name]
 	return w
 }
 
 func (r *run) open(ctx context.Context, parent, w *twin) error {
-	at, err := r.t.root.OpenParent(w.entry.Name)
+	at, base, err := r.t.holder(w.entry.Name)
 	if err != nil {
 		return err
 	}
 	defer at.Close()
-	base := path.Base(w.entry.Name)
-	have, err := r.standing(parent, at, base)
+	have, err := r.standing(ctx, parent, at, base, w.entry.Name)
 	if err != nil {
 		return err
 	}
@@ -61,13 +64,16 @@ func (r *run) open(ctx context.Context, parent, w *twin) error {
 	if w.isNew {
 		known = nil
 	}
-	w.want = r.t.attrs(&w.entry, known)
 	done := 0
 	if w.isNew {
 		done = report.LocalChange
 		r.listed.CreatedDirs++
 	}
-	r.item(&w.entry, r.t.flags(&w.entry, known, w.want, done))
+	var flags int
+	if w.want, flags, err = r.plan(at, base, &w.entry, known, done); err != nil {
+		return err
+	}
+	r.item(&w.entry, flags)
 	if r.opts.DryRun {
 		if have != nil {
 			w.dir, err = at.Open(base)
@@ -89,7 +95,7 @@ func (r *run) open(ctx context.Context, parent, w *twin) error {
 
 // standing looks at the directory base; something else that stands there makes way.
 // nil: there is none.
-func (r *run) standing(parent *twin, at *tree.Dir, base string) (*unix.Stat_t, error) {
+func (r *run) standing(ctx context.Context, parent *twin, at *tree.Dir, base, name string) (*unix.Stat_t, error) {
 	have, err := at.Lstat(base)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -102,7 +108,7 @@ func (r *run) standing(parent *twin, at *tree.Dir, base string) (*unix.Stat_t, e
 		return nil, nil
 	}
 	r.touch(parent)
-	return nil, at.Unlink(base)
+	return nil, r.displace(ctx, at, base, name)
 }
 
 // mkdir makes the directory of w. Nobody else enters it before it has its owner.
@@ -121,7 +127,7 @@ func (r *run) mkdir(parent *twin, at *tree.Dir, w *twin) (*unix.Stat_t, error) {
 func (r *run) prepare(at *tree.Dir, base string, have *unix.Stat_t, w *twin) error {
 	now := w.want
 	now.Times = false
-	w.restore = w.want.Times && !r.t.grains.same(&w.entry, have)
+	w.restore = w.want.Times && !r.t.sameTime(&w.entry, have)
 	if bound := !r.t.id.super; bound && w.want.Mode&unix.S_IRWXU != unix.S_IRWXU {
 		if now.Mode = have.Mode & tree.PermBits; now.Mode != w.want.Mode {
 			now.Mode = w.want.Mode | unix.S_IRWXU
@@ -146,17 +152,17 @@ func (r *run) touch(w *twin) {
 	if w == nil || r.opts.DryRun {
 		return
 	}
-	w.restore = w.isPart
+	w.restore, w.touched = w.isPart, true
 	if w.writable || r.t.id.super {
 		return
 	}
 	w.writable = true
-	at, err := r.t.root.OpenParent(w.entry.Name)
+	at, base, err := r.t.holder(w.entry.Name)
 	if err != nil {
 		return // what is about to be done will tell
 	}
 	defer at.Close()
-	_, _ = at.MakeUsable(path.Base(w.entry.Name)) // likewise
+	_, _ = at.MakeUsable(base) // likewise
 }
 
 // visit opens a directory of the target that is no part of the push.
@@ -183,7 +189,21 @@ func (r *run) close(w *twin) {
 
 // leave gives w, in which all is done, its time and mode.
 func (r *run) leave(w *twin) {
-	if r.opts.DryRun || !w.restore {
+	if r.postpones() && w.touched {
+		r.left = append(r.left, w)
+		return
+	}
+	r.leaveNow(w)
+}
+
+func (r *run) leaveNow(w *twin) {
+	if r.opts.DryRun {
+		return
+	}
+	if r.opts.Fsync && w.touched {
+		defer r.sync(w)
+	}
+	if !w.restore {
 		return
 	}
 	r.then(func() {
@@ -194,13 +214,28 @@ func (r *run) leave(w *twin) {
 	})
 }
 
+// sync makes what happened to the names in w durable: a file that is on the disk without its
+// name is lost after a crash.
+func (r *run) sync(w *twin) {
+	r.then(func() {
+		dir, err := r.t.root.Open(w.entry.Name)
+		if err == nil {
+			err = dir.Sync()
+			dir.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.health.failure(err)
+			r.failed(w.entry.Name, err)
+		}
+	})
+}
+
 func (r *run) restore(w *twin) error {
-	at, err := r.t.root.OpenParent(w.entry.Name)
+	at, base, err := r.t.holder(w.entry.Name)
 	if err != nil {
 		return err
 	}
 	defer at.Close()
-	base := path.Base(w.entry.Name)
 	have, err := at.Lstat(base)
 	if err != nil {
 		return err

@@ -12,12 +12,14 @@
 //  2. For each directory: its twin is made or opened, extraneous names are deleted,
 //     what is no directory is brought over, then its subdirectories. Last, its own
 //     time and mode are restored.
-//  3. The quick check: size and mtime agree, to the nanosecond or as finely as the target
-//     keeps times. Where a change may hide behind that (a content hint, a ctime not
-//     before since, Checksum), bytes decide.
+//  3. The quick check (decide): size and mtime agree, to the nanosecond or as finely as
+//     the target keeps times. Where a change may hide behind that (a content hint, a ctime
+//     not before since, Checksum), bytes decide; where an option leaves no doubt, it does.
 //  4. Files that differ go to a few workers, each the whole way from open to rename.
 //     One collector takes all that was done in the order of the walk: it alone keeps
 //     the statistics, calls the sink, and restores directories.
+//  5. With HardLinks, the first name of a group is brought over like any file; the others
+//     become links to it when the collector comes to them, by when it is in its place.
 //
 // A local copy is always whole (rsync's -W): every byte copied, by the kernel or as a
 // reflink, counts as literal. A file that changed while it was read is put in place
@@ -29,7 +31,6 @@
 // An error beside the Result means that the push did not come to its end.
 //
 // Left to the caller: who may delete (the source's identity), trying again, and locks:
-// one push at a time per target. Without Perms, default ACLs of the target do not
-// count, only Umask. Facts: rsync(1), rsync 3.5.0 generator.c (recv_generator, itemize,
-// delete_in_dir), rsync.c (set_file_attrs, dest_mode), delete.c.
+// one push at a time per target. Facts: rsync(1), rsync 3.5.0 generator.c (recv_generator, itemize,
+// delete_in_dir), rsync.c (set_file_attrs, dest_mode), hlink.c, xattrs.c, acls.c, delete.c.
 package local

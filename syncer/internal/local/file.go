@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/syncer/internal/beneath"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/tree"
@@ -16,21 +15,15 @@ import (
 
 // regular brings over the regular file e, or hands it to a worker. have is the regular
 // file that stands at base.
-func (r *run) regular(ctx context.Context, w *twin, e flist.Entry, base string, have *unix.Stat_t) {
-	suspect := r.content[e.Name] || e.Flags&flist.Content != 0 || r.since != 0 && e.Ctime >= r.since
-	// A file that the plan names below one of its trees is dealt with when the tree is.
-	delete(r.content, e.Name)
-
-	sameSize := have != nil && have.Size == e.Size
-	quick := sameSize && r.t.grains.same(&e, have)
-	if quick && !suspect && !r.opts.Checksum {
-		r.keep(w, &e, base, have)
+func (r *run) regular(ctx context.Context, w *twin, e flist.Entry, base string, have *unix.Stat_t, do verdict) {
+	if do == keep && r.keep(w, &e, base, have) {
+		r.dropStale(w, base)
 		r.finished.Add(1)
 		r.dealt.Add(e.Size)
 		return
 	}
 	f := &file{run: r, w: w, entry: e, base: base, have: have,
-		compare: sameSize && r.opts.Checksum || quick && suspect}
+		compare: do == compare, group: r.groupOf(&e), listed: inodeOf(&e)}
 	r.touch(w)
 	r.start(ctx, func() { f.bring(ctx) }, f.account)
 }
@@ -43,6 +36,8 @@ type file struct {
 	base    string
 	have    *unix.Stat_t
 	compare bool // content decides
+	group   *group
+	listed  inode
 
 	// What came of it, for account.
 	problem  error // the source's
@@ -50,6 +45,7 @@ type file struct {
 	untried  bool  // the push ended, or the target is full
 	differed bool  // its data had to be copied
 	changed  bool  // it changed while it was read
+	staged   bool  // it waits in --partial-dir for the end of the push
 	copied   int64
 	told     int64 // bytes of it that run.dealt holds
 	flags    int
@@ -58,6 +54,7 @@ type file struct {
 // account is the collector's part.
 func (f *file) account() {
 	r, s := f.run, &f.run.res.Stats
+	f.settle()
 	r.finished.Add(1)
 	r.dealt.Add(f.entry.Size - f.told)
 	switch {
@@ -78,6 +75,9 @@ func (f *file) account() {
 			s.Created++
 		}
 	}
+	if f.staged {
+		r.delayed = append(r.delayed, delayed{w: f.w, base: f.base})
+	}
 	if f.changed {
 		r.res.Changed = append(r.res.Changed, f.entry.Name)
 	}
@@ -92,19 +92,15 @@ func (f *file) bring(ctx context.Context) {
 		f.untried = true
 		return
 	}
-	src, err := f.run.src.Open(f.entry.Name)
+	src, now, err := f.run.src.Open(f.entry.Name)
 	if err != nil {
 		f.problem = err
 		return
 	}
 	defer src.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(src.Fd()), &st); err != nil {
-		f.problem = fmt.Errorf("fstat: %w", err)
-		return
-	}
-	f.entry = flist.FromStat(f.entry.Name, &st)
-	if f.compare && f.have.Size == st.Size {
+	now.Flags, now.Extra = f.entry.Flags, f.entry.Extra
+	f.entry = now
+	if f.compare && f.have.Size == now.Size {
 		same, err := f.sameContent(ctx, src)
 		if err != nil {
 			f.fail(ctx, err)
@@ -115,12 +111,12 @@ func (f *file) bring(ctx context.Context) {
 			return
 		}
 	}
-	f.copy(ctx, src, st.Dev)
+	f.copy(ctx, src)
 }
 
 // sameContent compares the source with what stands on the target, and leaves src at
 // its beginning.
-func (f *file) sameContent(ctx context.Context, src *os.File) (bool, error) {
+func (f *file) sameContent(ctx context.Context, src *beneath.File) (bool, error) {
 	if f.w.dir == nil {
 		return false, nil
 	}
@@ -129,59 +125,64 @@ func (f *file) sameContent(ctx context.Context, src *os.File) (bool, error) {
 		return false, nil // what cannot be read is written anew
 	}
 	defer unix.Close(fd)
-	same, err := f.run.t.copier.Same(ctx, int(src.Fd()), fd, f.entry.Size)
+	same, err := f.run.t.copier.Same(ctx, src.Fd(), fd, f.entry.Size)
 	if same || err != nil {
 		return same, err
 	}
-	if _, err := src.Seek(0, io.SeekStart); err != nil {
+	if err := src.Rewind(); err != nil {
 		return false, fmt.Errorf("%w: %w", tree.ErrSource, err)
 	}
 	return false, nil
 }
 
 // keep leaves the target's data and brings its attributes in line.
-func (f *file) keep(ctx context.Context, src *os.File) {
-	want := f.run.t.attrs(&f.entry, f.have)
-	f.flags = f.run.t.flags(&f.entry, f.have, want, 0)
-	if f.changed = f.differsNow(src); f.changed {
+func (f *file) keep(ctx context.Context, src *beneath.File) {
+	want, flags, err := f.run.plan(f.w.dir, f.base, &f.entry, f.have, 0)
+	if err == nil && f.run.splits(&f.entry, f.have, want) {
+		if err = src.Rewind(); err == nil {
+			f.copy(ctx, src)
+			return
+		}
+	}
+	f.flags = flags
+	if f.changed = err == nil && f.differsNow(src); f.changed {
 		want.Times = false
 	}
-	if f.run.opts.DryRun {
-		return
+	f.run.dropPartial(f.w, f.base)
+	if err == nil && !f.run.opts.DryRun {
+		err = f.w.dir.SetAttrs(f.base, f.afterReading(), want)
 	}
-	if err := f.w.dir.SetAttrs(f.base, f.have, want); err != nil {
+	if err != nil {
 		f.fail(ctx, err)
 	}
 }
 
 // copy replaces the target's file.
-func (f *file) copy(ctx context.Context, src *os.File, srcDev uint64) {
+func (f *file) copy(ctx context.Context, src *beneath.File) {
 	r := f.run
-	want := r.t.attrs(&f.entry, f.have)
-	f.differed = true
-	f.flags = report.Transfer
-	if r.opts.Checksum || f.compare {
-		f.flags |= report.ReportChange
-	}
-	f.flags = r.t.flags(&f.entry, f.have, want, f.flags)
-	if r.opts.DryRun {
+	if f.appends() && f.have.Size >= f.entry.Size {
+		f.untried = true // there is nothing to append, and what is there is not looked at
 		return
 	}
-	err := f.w.dir.WriteFile(f.base, &want, func(dst int) error {
-		var err error
-		f.copied, err = r.t.copier.Copy(ctx, dst, int(src.Fd()), srcDev, f.w.dir.Dev(), f.entry.Size, f.tell)
-		if f.changed = err == nil && f.differsNow(src); f.changed {
-			// What was read may be no state the file ever had. With a time of its own it
-			// can never pass for the source's, whatever happens before it is sent again.
-			want.Times = false
-		}
-		return err
-	})
+	f.differed = true
+	done := report.Transfer
+	if r.opts.Checksum || f.compare {
+		done |= report.ReportChange
+	}
+	want, flags, err := r.plan(f.w.dir, f.base, &f.entry, f.have, done)
+	f.flags = flags
 	if err != nil {
 		f.fail(ctx, err)
 		return
 	}
-	if grains := &r.t.grains; !grains.knows(f.w.dir.Dev()) {
+	if r.opts.DryRun {
+		return
+	}
+	if err := f.write(ctx, src, &want); err != nil {
+		f.fail(ctx, err)
+		return
+	}
+	if grains := &r.t.grains; !f.staged && !grains.knows(f.w.dir.Dev()) {
 		if st, err := f.w.dir.Lstat(f.base); err == nil {
 			grains.learn(want, &st)
 		}
@@ -191,13 +192,9 @@ func (f *file) copy(ctx context.Context, src *os.File, srcDev uint64) {
 }
 
 // differsNow says whether src is no longer what it was when it was opened.
-func (f *file) differsNow(src *os.File) bool {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(src.Fd()), &st); err != nil {
-		return true
-	}
-	now := flist.FromStat(f.entry.Name, &st)
-	return !f.entry.SameVersion(&now)
+func (f *file) differsNow(src *beneath.File) bool {
+	now, err := f.run.src.Fstat(src, f.entry.Name)
+	return err != nil || !f.entry.SameVersion(&now)
 }
 
 // tell reports progress, if the collector has time for it.

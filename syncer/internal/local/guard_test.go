@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/option"
+	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 )
 
@@ -94,8 +95,9 @@ func TestSwappedMeanwhile(t *testing.T) {
 	requireEqual(t, before, outside)
 }
 
-// TestUnreadableSource: a directory that cannot be read deletes nothing on the target,
-// and its neighbours are dealt with nevertheless.
+// TestUnreadableSource: while a directory cannot be read nothing is deleted on the target, and
+// its neighbours are brought over nevertheless. With --ignore-errors what can be seen to be gone
+// is deleted, no more: rsync deletes all that it does not see.
 func TestUnreadableSource(t *testing.T) {
 	if !asNobody(t) {
 		return
@@ -117,24 +119,43 @@ func TestUnreadableSource(t *testing.T) {
 			os.Chmod(filepath.Join(root, "nosearch"), 0o700)
 		}
 	})
-	res, _ := full(t, src, dst, archive)
-	var got []string
-	for _, p := range res.Problems {
-		got = append(got, p.Path)
-		if !errors.Is(p.Err, fs.ErrPermission) {
-			t.Errorf("problem: %v", p)
+	for _, when := range []option.When{option.Before, option.During, option.Delay, option.After} {
+		o := archive
+		o.DeleteWhen = when
+		push := func(want []string) {
+			t.Helper()
+			res, _ := full(t, src, dst, o)
+			var got []string
+			for _, p := range res.Problems {
+				got = append(got, p.Path)
+				if !errors.Is(p.Err, fs.ErrPermission) && !errors.Is(p.Err, report.ErrHeld) {
+					t.Errorf("problem: %v", p)
+				}
+			}
+			requireSameLines(t, want, got)
+			must(t, os.Chmod(filepath.Join(dst, "closed"), 0o700))
+			must(t, os.Chmod(filepath.Join(dst, "nosearch"), 0o700))
 		}
-	}
-	requireSameLines(t, []string{"closed", "nosearch/f", "unreadable"}, got)
-	must(t, os.Chmod(filepath.Join(dst, "closed"), 0o700))
-	must(t, os.Chmod(filepath.Join(dst, "nosearch"), 0o700))
-	for _, name := range []string{"closed/old/f", "nosearch/old"} {
-		if !exists(filepath.Join(dst, name)) {
-			t.Errorf("%s was deleted", name)
+		push([]string{"closed", "nosearch/f", "unreadable", "open"})
+		for _, name := range []string{"closed/old/f", "nosearch/old", "open/old"} {
+			if !exists(filepath.Join(dst, name)) {
+				t.Errorf("%d: %s was deleted", when, name)
+			}
 		}
-	}
-	if exists(filepath.Join(dst, "open", "old")) || !exists(filepath.Join(dst, "open", "f")) {
-		t.Error("the readable directory was not dealt with")
+		if !exists(filepath.Join(dst, "open", "f")) {
+			t.Errorf("%d: the readable directory was not dealt with", when)
+		}
+
+		o.IgnoreErrors = true
+		// What cannot be looked at stays: the name of a file in a directory that cannot be searched.
+		push([]string{"closed", "nosearch/f", "nosearch/old", "unreadable"})
+		for name, want := range map[string]bool{"closed/old/f": false, "nosearch/old": true, "open/old": false} {
+			if exists(filepath.Join(dst, name)) != want {
+				t.Errorf("%d: %s is there: %v", when, name, !want)
+			}
+		}
+		write(t, filepath.Join(dst, "closed", "old", "f"), "old")
+		write(t, filepath.Join(dst, "open", "old"), "old")
 	}
 }
 
@@ -332,7 +353,7 @@ func TestNameTooLong(t *testing.T) {
 	s := openSource(t, src, sourceOptions(archive))
 	plan, err := s.Plan(t.Context(), []source.Path{{Name: "f"}, {Name: "l"}})
 	must(t, err)
-	plan.Entries[1].Link = strings.Repeat("x", unix.PathMax) // no symlink can be that long
+	plan.Entries[1].More().Link = strings.Repeat("x", unix.PathMax) // no symlink can be that long
 	res, err := openTarget(t, dst, archive).Partial(t.Context(), s, plan, time.Time{})
 	must(t, err)
 	if len(res.Problems) != 1 || res.Problems[0].Path != "l" || !errors.Is(res.Problems[0].Err, unix.ENAMETOOLONG) {

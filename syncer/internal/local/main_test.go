@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // archive is rsync's -a --delete.
-var archive = Options{Set: option.Set{Recurse: true, Links: true, Perms: true, Times: true, Owner: true, Group: true, Devices: true, Specials: true, Delete: true, MaxDelete: -1}, Umask: 0o022}
+var archive = Options{Set: option.Set{Recurse: true, Links: true, Perms: true, Times: true, Owner: true, Group: true, Devices: true, Specials: true, Delete: true, MaxDelete: -1, MaxSize: -1, ModifyWindow: -1}, Umask: 0o022}
 
 func sourceOptions(o Options) source.Options {
 	return source.Options{Set: o.Set}

@@ -2,10 +2,13 @@ package local
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"path"
 	"slices"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 )
 
@@ -13,7 +16,9 @@ import (
 // what is in it, so that one stack of twins holds those that are still to be left.
 func (r *run) partial(ctx context.Context, plan source.Plan) {
 	var open branch
-	for _, e := range ordered(plan) {
+	list := r.planFirst(ordered(plan))
+	r.before(ctx, plan.Trees, r.goners(plan))
+	for _, e := range list {
 		if ctx.Err() != nil {
 			break
 		}
@@ -21,6 +26,7 @@ func (r *run) partial(ctx context.Context, plan source.Plan) {
 		r.planned(ctx, &open, e)
 	}
 	r.descend(open, ".")
+	r.after(ctx, plan.Trees)
 }
 
 // ordered is all of plan in the order of the list. A missing name stands as an entry of
@@ -58,6 +64,7 @@ type branch []level
 type level struct {
 	name string
 	twin *twin
+	left bool // it is not there, and an option says not to make it
 }
 
 // descend leaves the directories of b that name is not below.
@@ -76,6 +83,12 @@ func (r *run) planned(ctx context.Context, open *branch, e flist.Entry) {
 	var parent *twin
 	if n := len(*open); n > 0 {
 		parent = (*open)[n-1].twin
+		if (*open)[n-1].left {
+			if e.IsDir() {
+				*open = append(*open, level{name: e.Name, left: true})
+			}
+			return
+		}
 		if parent == nil {
 			r.problem(e.Name, errParent)
 			return
@@ -83,18 +96,59 @@ func (r *run) planned(ctx context.Context, open *branch, e flist.Entry) {
 	}
 	switch {
 	case e.Missing():
-		if r.opts.Delete {
-			r.remove(ctx, parent, e.Name)
-		}
+		r.missing(ctx, parent, e.Name)
+	case e.IsDir() && r.isHollow(e.Name):
+		r.missing(ctx, parent, e.Name)
+		*open = append(*open, level{name: e.Name, left: true})
 	case e.IsDir() && e.Flags&flist.Partial == 0:
 		r.tree(ctx, parent, e)
+	case e.IsDir() && r.leaves(&e):
+		*open = append(*open, level{name: e.Name, left: true})
 	case e.IsDir():
-		*open = append(*open, level{e.Name, r.enter(ctx, parent, e)})
+		*open = append(*open, level{name: e.Name, twin: r.enter(ctx, parent, e)})
 	case parent != nil && parent.entry.Name == path.Dir(e.Name):
 		r.entry(ctx, parent, e, true)
 	default:
 		r.stray(ctx, e)
 	}
+}
+
+// goners are the names of a plan that are to be deleted, if names are: with a directory that
+// became empty goes what is missing in it.
+func (r *run) goners(plan source.Plan) []string {
+	var names []string
+	for _, list := range [][]flist.Entry{plan.Parents, plan.Entries, plan.Trees} {
+		for i := range list {
+			if list[i].IsDir() && r.isHollow(list[i].Name) {
+				names = append(names, list[i].Name)
+			}
+		}
+	}
+	return append(names, plan.Missing...)
+}
+
+// missing deletes name, which the source does not have or which --prune-empty-dirs leaves
+// out, when its time comes. parent may be another directory than its own, or nil.
+func (r *run) missing(ctx context.Context, parent *twin, name string) {
+	if !r.opts.Delete || r.opts.DeleteWhen == option.Before {
+		return
+	}
+	w := parent
+	if w == nil || w.entry.Name != path.Dir(name) {
+		var err error
+		if w, err = r.visit(path.Dir(name)); err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				r.refused(name, err)
+			}
+			return
+		}
+		defer r.close(w)
+	}
+	if r.opts.DeleteWhen == option.During {
+		r.removeAll(ctx, w, []string{name}, name)
+		return
+	}
+	r.late = append(r.late, late{w, []string{name}, name})
 }
 
 // stray brings over an entry whose directory is not in the plan, or was dealt with

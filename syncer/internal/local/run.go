@@ -35,15 +35,25 @@ type run struct {
 
 	// Owned by the walk.
 	content map[string]bool // files whose bytes may differ whatever size and time say
-	listed  report.Stats
+	groups  map[inode]*group
+	// disturbed are directories in which something was begun before their turn.
+	disturbed map[string]bool
+	hollow    map[string]bool // what isHollow found
+	late      []late          // to be deleted at another time
+	left      []*twin         // directories to be left when everything else is done
+	ioError   bool            // the source could not be read everywhere
+	held      []string        // where deletions were skipped because of that
+	listed    report.Stats
 
 	jobs     chan func()
 	steps    chan step
 	progress chan report.Progress
 	health   health
+	backups  *backups // nil: none are kept
 
 	// Owned by the collector.
-	res Result
+	res     Result
+	delayed []delayed
 
 	listedFiles, listedBytes, finished, dealt atomic.Int64 // for Progress alone
 }
@@ -56,13 +66,15 @@ type step struct {
 
 func (t *Target) newRun(src *source.Tree, since time.Time) *run {
 	r := &run{
-		t:        t,
-		opts:     &t.opts,
-		src:      src,
-		content:  map[string]bool{},
-		jobs:     make(chan func()),
-		steps:    make(chan step, stepsAhead),
-		progress: make(chan report.Progress),
+		t:         t,
+		opts:      &t.opts,
+		src:       src,
+		content:   map[string]bool{},
+		groups:    map[inode]*group{},
+		disturbed: map[string]bool{},
+		jobs:      make(chan func()),
+		steps:     make(chan step, stepsAhead),
+		progress:  make(chan report.Progress),
 	}
 	if !since.IsZero() {
 		r.since = since.UnixNano()
@@ -77,6 +89,12 @@ func (t *Target) newRun(src *source.Tree, since time.Time) *run {
 		Removed:      r.removed,
 		Kept:         func(path string) { r.message("cannot delete non-empty directory: "+report.Quote(path), false) },
 		Failed:       r.refused,
+	}
+	if t.opts.Backup && !t.opts.DryRun {
+		r.backups = &backups{t: t}
+		r.remover.Backup = func(parent *tree.Dir, base, path string) (bool, error) {
+			return r.backups.take(context.Background(), parent, base, path)
+		}
 	}
 	return r
 }
@@ -97,7 +115,11 @@ func (r *run) run(ctx context.Context, walk func(context.Context)) (Result, erro
 		})
 	}
 	collecting.Go(r.collect)
+	r.begin()
 	walk(ctx)
+	if r.backups != nil {
+		defer r.backups.close()
+	}
 	close(r.jobs)
 	close(r.steps)
 	copying.Wait()
@@ -207,7 +229,7 @@ func (r *run) count(e *flist.Entry) {
 		r.listedBytes.Add(e.Size)
 	case e.IsSymlink():
 		r.listed.Links++
-		r.listed.TotalSize += int64(len(e.Link)) // as rsync does
+		r.listed.TotalSize += int64(len(e.Link())) // as rsync does
 	default:
 		r.listed.Specials++
 	}

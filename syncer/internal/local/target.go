@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -38,44 +39,29 @@ type Result struct {
 type Target struct {
 	opts   Options
 	root   *tree.Dir // nil: not there, in a dry run
+	temp   *tree.Dir // --temp-dir; nil: none
 	isNew  bool      // Open made root, or would have
 	rename string    // the name of a single-file source on the target; "": its own
 	id     identity
+	users  owners
+	groups owners
+	said   []string // of the options: to be told in the next push
 	copier tree.Copier
 	grains grains
+	known  func(*flist.Entry) bool // see Believe
 }
 
-// Open opens the directory root; its last component is made where it is missing. The
-// error wraps what the system said: fs.ErrNotExist, unix.ENOTDIR, …
+// Open opens the directory root; its last component, or with Mkpath all that is missing of
+// it, is made. The error wraps what the system said: fs.ErrNotExist, unix.ENOTDIR, …
 func Open(root string, o Options) (*Target, error) {
-	id, err := whoAmI()
+	t, err := newTarget(o)
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{opts: o, id: id}
-	t.root, err = tree.OpenRoot(root)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = t.makeRoot(root)
-	}
-	if err != nil {
+	if err := t.open(root, true); err != nil {
 		return nil, fmt.Errorf("open target %q: %w", root, err)
 	}
-	return t, nil
-}
-
-// makeRoot makes the missing directory root, or in a dry run remembers that it would.
-func (t *Target) makeRoot(root string) error {
-	t.isNew = true
-	if t.opts.DryRun {
-		var st unix.Stat_t
-		return unix.Stat(filepath.Dir(filepath.Clean(root)), &st)
-	}
-	if err := unix.Mkdir(root, 0o777); err != nil && !errors.Is(err, unix.EEXIST) {
-		return err
-	}
-	var err error
-	t.root, err = tree.OpenRoot(root)
-	return err
+	return t, t.openTemp()
 }
 
 // OpenFile opens the target of a source that is a single file. By rsync's rule path is
@@ -86,19 +72,81 @@ func OpenFile(path string, o Options) (*Target, error) {
 	if strings.HasSuffix(path, "/") || err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return Open(path, o)
 	}
-	id, err := whoAmI()
+	t, err := newTarget(o)
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{opts: o, id: id, rename: filepath.Base(path)}
-	if t.root, err = tree.OpenRoot(filepath.Dir(path)); err != nil {
+	t.rename = filepath.Base(path)
+	if err := t.open(filepath.Dir(path), o.Mkpath); err != nil {
 		return nil, fmt.Errorf("open target %q: %w", filepath.Dir(path), err)
 	}
-	return t, nil
+	return t, t.openTemp()
+}
+
+// open opens root, and makes it if it is missing and may be made.
+func (t *Target) open(root string, may bool) (err error) {
+	t.root, err = tree.OpenRoot(root)
+	if !errors.Is(err, fs.ErrNotExist) || !may {
+		return err
+	}
+	t.isNew = true
+	if t.opts.DryRun {
+		if t.opts.Mkpath {
+			return nil
+		}
+		var st unix.Stat_t
+		return unix.Stat(filepath.Dir(filepath.Clean(root)), &st)
+	}
+	if err := tree.MakeRoot(root, t.opts.Mkpath); err != nil {
+		return err
+	}
+	t.root, err = tree.OpenRoot(root)
+	return err
+}
+
+// openTemp opens --temp-dir, which nobody makes.
+func (t *Target) openTemp() (err error) {
+	if t.opts.TempDir == "" || t.root == nil {
+		return nil
+	}
+	if t.temp, err = t.root.Reach(t.opts.TempDir, false); err != nil {
+		t.Close()
+		return fmt.Errorf("--temp-dir: %w", err)
+	}
+	return nil
+}
+
+// holder opens the directory through which the attributes of the directory name are set: the
+// one that holds it as base. Where a symlink stands for it (--keep-dirlinks) it is that
+// directory itself, and base is ".". A symlink that leads out of the target is an error, as
+// in rsync 3.5.0: it is neither followed nor replaced.
+func (t *Target) holder(name string) (at *tree.Dir, base string, err error) {
+	at, err = t.root.OpenParent(name)
+	base = path.Base(name)
+	if err != nil || !t.opts.KeepDirlinks || name == "." {
+		return at, base, err
+	}
+	st, err := at.Lstat(base)
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFLNK {
+		return at, base, nil // whoever looks next will see
+	}
+	dir, err := t.root.Open(name)
+	switch {
+	case err == nil:
+		at.Close()
+		return dir, ".", nil
+	case errors.Is(err, unix.EXDEV):
+		at.Close()
+		return nil, "", fmt.Errorf("--keep-dirlinks: the symlink leads out of the target: %w", err)
+	}
+	return at, base, nil // to nothing, or to no directory
 }
 
 // Close ends the use of t.
 func (t *Target) Close() error {
+	if t.temp != nil {
+		t.temp.Close()
+	}
 	if t.root == nil {
 		return nil
 	}
@@ -115,11 +163,14 @@ func (t *Target) Full(ctx context.Context, src *source.Tree, since time.Time) (R
 	}
 	r := t.newRun(src, since)
 	return r.run(ctx, func(ctx context.Context) {
-		if e.IsDir() {
-			r.tree(ctx, nil, e)
+		if !e.IsDir() {
+			r.single(ctx, e)
+			r.after(ctx, nil)
 			return
 		}
-		r.single(ctx, e)
+		r.before(ctx, []flist.Entry{e}, nil)
+		r.tree(ctx, nil, e)
+		r.after(ctx, []flist.Entry{e})
 	})
 }
 
@@ -131,6 +182,9 @@ func (t *Target) Partial(ctx context.Context, src *source.Tree, plan source.Plan
 		if plan.Entries[i].Flags&flist.Content != 0 {
 			r.content[plan.Entries[i].Name] = true
 		}
+	}
+	for _, p := range plan.Problems {
+		r.suspect(p.Err)
 	}
 	return r.run(ctx, func(ctx context.Context) { r.partial(ctx, plan) })
 }

@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -24,7 +23,7 @@ func (r *run) tree(ctx context.Context, parent *twin, e flist.Entry) {
 	if ctx.Err() != nil {
 		return
 	}
-	if !r.opts.Recurse {
+	if !r.opts.Recurse && r.opts.Files == nil {
 		r.message("skipping directory "+report.Quote(e.Name), false)
 		return
 	}
@@ -32,6 +31,9 @@ func (r *run) tree(ctx context.Context, parent *twin, e flist.Entry) {
 	entries, complete, err := r.read(e.Name)
 	if err != nil {
 		r.problem(e.Name, err)
+		return
+	}
+	if r.leaves(&e) {
 		return
 	}
 	w := r.enter(ctx, parent, e)
@@ -46,46 +48,42 @@ func (r *run) tree(ctx context.Context, parent *twin, e flist.Entry) {
 	r.leave(w)
 }
 
-// read lists a directory of the source. complete says that a name that is not in the
-// list is not in the directory. The error says that the directory is gone.
+// read is look for the walk, which tells what cannot be read.
 func (r *run) read(dir string) (entries []flist.Entry, complete bool, err error) {
 	if r.src.Crosses(dir) {
 		return nil, false, nil
 	}
-	entries, problems, err := r.src.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, false, err
-	case err != nil:
-		r.problem(dir, err)
-	}
-	for _, p := range problems {
-		r.problem(p.Path, p.Err)
-	}
-	return entries, err == nil && len(problems) == 0, nil
+	return r.look(dir, r.sourceProblem)
 }
 
 // inside brings over what is directly in w and returns the subdirectories.
 func (r *run) inside(ctx context.Context, w *twin, entries []flist.Entry, complete bool) []flist.Entry {
-	names, err := r.names(w)
-	if err != nil {
-		r.refused(w.entry.Name, err)
-		complete = false
-	}
+	entries = r.withoutHollow(entries)
 	files := entries
 	if i := slices.IndexFunc(entries, func(e flist.Entry) bool { return e.IsDir() }); i >= 0 {
 		files = entries[:i] // the order of the list: directories last
 	}
-	if complete && r.prunes(w) && len(names) > 0 {
-		r.prune(ctx, w, entries, names)
+	// Nothing is in a new directory. Elsewhere, looking at each name is enough, unless those that
+	// are not in the source matter.
+	mayStand := func(*flist.Entry) bool { return !w.isNew }
+	if !w.isNew && (r.prunesNow() || r.opts.HardLinks) {
+		names, err := r.names(w)
+		if err != nil {
+			r.refused(w.entry.Name, err)
+		} else {
+			if complete && r.prunesNow() && r.prunes(w) && len(names) > 0 {
+				r.prune(ctx, w, entries, names)
+			}
+			mayStand = func(e *flist.Entry) bool { _, ok := names[path.Base(e.Name)]; return ok }
+		}
 	}
+	files, _ = r.standingFirst(files, mayStand)
 	for i := range files {
 		if ctx.Err() != nil {
 			return nil
 		}
 		files[i].Flags |= w.entry.Flags & flist.Content
-		_, there := names[path.Base(files[i].Name)]
-		r.entry(ctx, w, files[i], there || err != nil)
+		r.entry(ctx, w, files[i], mayStand(&files[i]))
 	}
 	// A copy, so that a long list of files is not held while the subdirectories are walked.
 	dirs := slices.Clone(entries[len(files):])
@@ -111,63 +109,15 @@ func (r *run) names(w *twin) (map[string]struct{}, error) {
 	return names, nil
 }
 
-// prunes says whether extraneous names in w are to be deleted.
-func (r *run) prunes(w *twin) bool {
-	return r.opts.Delete && w.dir != nil && (!r.opts.OneFileSystem || w.dir.Dev() == r.t.root.Dev())
-}
-
-// prune deletes from w what is not among entries, from the end of the list like rsync.
-func (r *run) prune(ctx context.Context, w *twin, entries []flist.Entry, names map[string]struct{}) {
-	original := make(map[string]struct{}, len(entries))
-	for i := range entries {
-		original[path.Base(entries[i].Name)] = struct{}{}
-	}
-	var extraneous []flist.Entry
-	for name := range names {
-		if _, ok := original[name]; ok {
-			continue
-		}
-		st, err := w.dir.Lstat(name)
-		switch {
-		case err == nil:
-			extraneous = append(extraneous, flist.FromStat(source.Join(w.entry.Name, name), &st))
-		case !errors.Is(err, fs.ErrNotExist):
-			r.refused(source.Join(w.entry.Name, name), err)
-		}
-	}
-	flist.Sort(extraneous)
-	for _, e := range slices.Backward(extraneous) {
-		if ctx.Err() != nil {
-			return
-		}
-		if !r.opts.Filter.Protected(e.Name, e.IsDir()) {
-			r.remove(ctx, w, e.Name)
-		}
-	}
-}
-
-// remove deletes name, if a last look at the source does not find it: it may have come
-// meanwhile, or be of a type that takes no part.
-func (r *run) remove(ctx context.Context, w *twin, name string) {
-	if r.t.root == nil {
-		return
-	}
-	has, err := r.src.Has(name)
-	if err != nil {
-		r.problem(name, err)
-		return
-	}
-	if !has {
-		r.touch(w)
-		r.remover.Remove(ctx, r.targetName(name))
-	}
-}
-
 // entry brings over e, which is no directory, into w. there says whether the target may
 // have its name.
 func (r *run) entry(ctx context.Context, w *twin, e flist.Entry, there bool) {
 	r.count(&e)
-	if e.IsDevice() && !r.t.id.super {
+	if r.opts.SafeLinks && e.IsSymlink() && source.UnsafeLink(e.Name, e.Link()) {
+		r.message("ignoring unsafe symlink "+report.Quote(e.Name)+" -> "+report.Quote(e.Link()), false)
+		return // what stands there stays, as with rsync
+	}
+	if e.IsDevice() && !r.t.id.devices() {
 		r.message("skipping non-regular file "+report.Quote(e.Name), false)
 		return
 	}
@@ -182,33 +132,23 @@ func (r *run) entry(ctx context.Context, w *twin, e flist.Entry, there bool) {
 			return
 		}
 	}
+	do := r.verdict(&e, have)
+	if do == skip {
+		return
+	}
 	have, err := r.makeWay(ctx, w, &e, base, have)
 	if err != nil {
 		r.refused(e.Name, err)
 		return
 	}
-	if e.IsRegular() {
-		r.regular(ctx, w, e, base, have)
+	if r.follow(ctx, w, e, base) {
 		return
 	}
-	r.node(w, &e, base, have)
-}
-
-// makeWay removes a directory from where e is to be. It returns have if that is of e's
-// own kind, else nil: the name counts as new.
-func (r *run) makeWay(ctx context.Context, w *twin, e *flist.Entry, base string, have *unix.Stat_t) (*unix.Stat_t, error) {
-	if have == nil || kind(have.Mode) == kind(e.Mode) {
-		return have, nil
+	if e.IsRegular() {
+		r.regular(ctx, w, e, base, have, do)
+		return
 	}
-	if have.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return nil, nil // renaming over it replaces it
-	}
-	r.touch(w)
-	path := source.Join(w.entry.Name, base)
-	if err := r.remover.MakeWay(ctx, path, r.opts.Delete || r.opts.Force); err != nil {
-		return nil, fmt.Errorf("could not make way for new %s: %w", kindName(e.Mode), err)
-	}
-	return nil, nil
+	r.node(ctx, w, &e, base, have)
 }
 
 // single brings over a source that is no directory.

@@ -34,7 +34,7 @@ func (it Item) String() string {
 	case it.isType(unix.S_IFDIR):
 		b.WriteByte('/')
 	case it.Flags&Deleted != 0 || it.Link == "":
-	case it.isType(unix.S_IFLNK):
+	case it.isType(unix.S_IFLNK) && it.Flags&XnameFollows == 0:
 		b.WriteString(" -> " + Quote(it.Link))
 	default:
 		b.WriteString(" => " + Quote(it.Link))

@@ -35,6 +35,7 @@ func TestItemString(t *testing.T) {
 		{Item{Flags: LocalChange | ReportChange | ReportTime, Mode: link, Name: "l", Link: "x"}, "cLc.t...... l -> x"},
 		{Item{Flags: ReportTime | symlinkTimeFailed, Mode: link, Name: "l", Link: "x"}, ".L..T...... l -> x"},
 		{Item{Flags: LocalChange | XnameFollows, Mode: file, Name: "b", Link: "a"}, "hf          b => a"},
+		{Item{Flags: LocalChange | XnameFollows | IsNew, Mode: link, Name: "m", Link: "l"}, "hL+++++++++ m => l"},
 		{Item{Flags: LocalChange | ReportChange, Mode: unix.S_IFCHR, Name: "n"}, "cDc........ n"},
 		{Item{Flags: LocalChange | IsNew, Mode: unix.S_IFBLK, Name: "n"}, "cD+++++++++ n"},
 		{Item{Flags: ReportPerms, Mode: unix.S_IFSOCK, Name: "s"}, ".S...p..... s"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/checksum"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
@@ -28,7 +29,8 @@ func oneFile(t *testing.T, addr string, o sender.Options, password string) error
 	var list sender.Entries
 	list.Add(flist.Entry{Name: ".", Mode: unix.S_IFDIR | 0o755, Flags: flist.Partial})
 	list.Add(flist.Entry{Name: "f", Mode: unix.S_IFREG | 0o644, Size: 30_000})
-	o.Recurse, o.MaxDelete = true, -1
+	o.Set = option.Defaults()
+	o.Recurse = true
 	module := &sender.Module{Name: "m", User: "alice", Password: func() (string, error) { return password, nil }}
 	res, err := sender.Push(t.Context(), conn, o, module, &sender.Job{List: sender.NewList(list), IgnoreTimes: true}, hostileSource(t, 30_000))
 	if err == nil && res.Partial {

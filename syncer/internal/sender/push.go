@@ -3,6 +3,7 @@ package sender
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,10 +11,10 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/syncer/internal/beneath"
 	"github.com/lockstep-sync/lockstep/syncer/internal/delta"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
@@ -22,9 +23,12 @@ import (
 
 // Source opens the files that the peer asks for.
 type Source interface {
-	Open(name string) (*os.File, error)
+	// Open opens a regular file, and says what it is now.
+	Open(name string) (*beneath.File, flist.Entry, error)
 	// Fstat looks at an open file of that name.
-	Fstat(f *os.File, name string) (flist.Entry, error)
+	Fstat(f *beneath.File, name string) (flist.Entry, error)
+	// Xattr reads an extended attribute by its full name.
+	Xattr(name, attr string) ([]byte, error)
 }
 
 // Result is what a run that reached its end brought about.
@@ -32,19 +36,13 @@ type Result struct {
 	Stats     report.Stats
 	Problems  []report.Problem // files of ours that could not be read
 	Changed   []string         // files that changed while they were read: to be sent again
-	Requested []bool           // by file index: the peer asked for the data
+	Requested []bool           // by place in Job.List: the peer asked for the data
+	Passed    []flist.Entry    // of a Walk: the files marked Content that the peer did not ask for
+	Broken    bool             // directories of ours could not be read: the peer stopped deleting
 	Partial   bool             // the peer could not do everything; it said what in messages
 	IOError   int32            // wire.IOError bits that the peer reported
-}
-
-// Push runs one job over conn, which stays the caller's. When the run did not reach its
-// end the error says why and the result what had happened until then.
-func Push(ctx context.Context, conn wire.Conn, o Options, m *Module, j *Job, src Source) (Result, error) {
-	o = o.withDefaults()
-	p := &push{o: &o, job: j, src: src}
-	p.res.Requested = make([]bool, j.List.Len())
-	err := p.run(ctx, conn, m)
-	return p.res, classify(err)
+	Modern    bool             // the peer negotiates: it is rsync 3.2 or later
+	Refused   string           // the option that the daemon is configured to refuse, without its dashes
 }
 
 // classify gives an error the exit code that rsync would give.
@@ -88,107 +86,44 @@ type push struct {
 	buf   []byte // scratch for small writes
 	res   Result
 	match *delta.Matcher
+	out   *tokens
 
-	ioError int32 // ours, to be told before the goodbye
-	phase   int
-	redone  map[int32]bool // files that were asked for again
-	passed  int            // entries before it are done with, as far as progress goes
-	prog    report.Progress
+	ioError  int32 // ours, to be told before the goodbye
+	phase    int
+	stream   *stream                 // nil: one list, job.List
+	wanted   []wants                 // by index, of job.List
+	appended map[int32]bool          // files whose end was sent
+	asked    map[string]map[int]bool // of sets of attributes: places of the values that were asked for
+	seen     int                     // entries before it are done with, as far as progress goes
+	prog     report.Progress
 }
 
-func (p *push) run(ctx context.Context, conn wire.Conn, m *Module) error {
-	br, protocol, err := p.dialog(ctx, conn, m)
-	if err != nil {
-		return err
-	}
-	// Multiplexing begins; what the daemon sent on may be in br already.
+// run is everything from where multiplexing begins; what the daemon sent on may be in br already.
+func (p *push) run(ctx context.Context, conn wire.Conn, br *bufio.Reader) error {
 	p.mux = wire.NewMux(ctx, conn, br, p.o.Timeout, p.message)
+	p.mux.Limit(p.o.Limit)
 	defer func() {
 		sent, received := p.mux.Counts()
 		p.res.Stats.Sent += sent
 		p.res.Stats.Received += received
 		p.mux.Close()
+		if p.out != nil {
+			p.out.w.Close() // nothing of it can be writing any more
+		}
 	}()
-	if protocol >= 31 {
+	if p.t.protocol >= 31 {
 		p.mux.AllowKeepAlive()
 	}
 	p.r = wire.NewReader(p.mux)
 	p.match = delta.NewMatcher(p.t.sum.Block(p.t.seed, p.t.seedFirst))
+	var err error
+	if p.out, err = newTokens(p); err != nil {
+		return err
+	}
 	if err := p.transfer(ctx); err != nil {
 		return p.mux.Reason(err)
 	}
 	return nil
-}
-
-// dialog is everything before multiplexing: greeting, authentication, arguments, setup.
-func (p *push) dialog(ctx context.Context, conn wire.Conn, m *Module) (*bufio.Reader, int, error) {
-	count := &counter{ctx: ctx, conn: conn, timeout: p.o.Timeout}
-	defer func() {
-		p.res.Stats.Sent += count.sent
-		p.res.Stats.Received += count.received
-	}()
-	defer context.AfterFunc(ctx, func() {
-		conn.SetReadDeadline(time.Unix(1, 0))
-		conn.SetWriteDeadline(time.Unix(1, 0))
-	})()
-	br := bufio.NewReaderSize(count, 4096)
-	protocol, modern, err := hello(count, br, p.o, m)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = report.Fail(report.CodeStart, fmt.Errorf("the other side closed the connection: %w", err), "is it an rsync daemon? Its log says why")
-	}
-	if err == nil && protocol < missingArgs && p.job.List.missing > 0 {
-		err = ErrNoMissingArgs
-	}
-	if err == nil {
-		// A peer that lists digests negotiates for certain (it is 3.2.7 or later): our offer
-		// need not wait for its flags.
-		var offer []byte
-		if modern {
-			offer = offerChecksums(p.o)
-		}
-		err = sendArguments(count, p.o.arguments(p.job, modern), m, offer)
-	}
-	if err == nil {
-		p.t, err = setup(count, br, p.o, protocol, modern)
-	}
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	return br, protocol, err
-}
-
-// counter counts what goes over the wire before multiplexing, each read and write within
-// the timeout.
-type counter struct {
-	ctx            context.Context
-	conn           wire.Conn
-	timeout        time.Duration
-	sent, received int64
-}
-
-func (c *counter) Read(b []byte) (int, error) {
-	if c.timeout > 0 {
-		c.conn.SetReadDeadline(time.Now().Add(c.timeout))
-	}
-	if err := c.ctx.Err(); err != nil { // its deadline may just have been replaced by ours
-		return 0, err
-	}
-	wire.QuickAck(c.conn)
-	n, err := c.conn.Read(b)
-	c.received += int64(n)
-	return n, err
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	if c.timeout > 0 {
-		c.conn.SetWriteDeadline(time.Now().Add(c.timeout))
-	}
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := c.conn.Write(b)
-	c.sent += int64(n)
-	return n, err
 }
 
 // transfer is everything within multiplexing.
@@ -196,11 +131,11 @@ func (p *push) transfer(ctx context.Context) error {
 	if err := p.sendFilter(); err != nil {
 		return err
 	}
-	if err := p.sendList(ctx); err != nil {
+	if err := p.list(ctx); err != nil {
 		return err
 	}
 	p.mux.AllowKeepAlive()
-	if err := p.serve(); err != nil {
+	if err := p.serve(ctx); err != nil {
 		return err
 	}
 	return p.goodbye()
@@ -218,6 +153,28 @@ func (p *push) sendFilter() error {
 	return p.write(wire.AppendInt32(b, 0))
 }
 
+// list sends the list, or begins to.
+func (p *push) list(ctx context.Context) error {
+	switch {
+	case p.job.Walk == nil:
+	case p.t.flags&cfIncRecurse != 0:
+		f := p.t.format(p.o)
+		f.Inline = true
+		p.stream = newStream(p.job.Walk, f, newIDNames())
+		if err := p.job.Walk.Begin(ctx); err != nil {
+			return err
+		}
+		return p.fill(ctx)
+	default:
+		var err error
+		if p.job.List, err = p.job.Walk.Whole(ctx); err != nil {
+			return err
+		}
+	}
+	p.wanted = make([]wants, p.job.List.Len())
+	return p.sendList(ctx)
+}
+
 // sendList sends the list: missing names first, since rsync 3.4.3 takes mode 0 only
 // where it is inherited from the beginning of the list; then the rest in order.
 func (p *push) sendList(ctx context.Context) error {
@@ -232,7 +189,7 @@ func (p *push) sendList(ctx context.Context) error {
 			if e.Missing() != missing {
 				continue
 			}
-			if f.SumLen > 0 && e.IsRegular() {
+			if f.SumLen > 0 && e.IsRegular() && !p.job.summed(e) {
 				if err := p.digest(ctx, e); err != nil {
 					return err
 				}
@@ -268,7 +225,7 @@ func (p *push) count(e *flist.Entry) {
 		p.prog.AllBytes += e.Size
 	case e.IsSymlink():
 		s.Links++
-		s.TotalSize += int64(len(e.Link)) // rsync 3.5.0 flist.c, make_file
+		s.TotalSize += int64(len(e.Link())) // rsync 3.5.0 flist.c, make_file
 	default:
 		s.Specials++
 	}
@@ -279,19 +236,20 @@ func (p *push) count(e *flist.Entry) {
 // peer asks for it, and then it is told.
 func (p *push) digest(ctx context.Context, e *flist.Entry) error {
 	h := p.t.sum.New()
-	f, err := p.src.Open(e.Name)
+	f, _, err := p.src.Open(p.job.local(e.Name))
 	if err == nil {
 		// As much as is listed: a file that grows meanwhile may have no end.
 		_, err = io.Copy(h, io.LimitReader(&contextReader{ctx, f}, e.Size))
 		f.Close()
 	}
-	e.Sum = h.Sum(nil)
+	sum := h.Sum(nil)
+	e.More().Sum = sum
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		for i := range e.Sum {
-			e.Sum[i] ^= 0xFF
+		for i := range sum {
+			sum[i] ^= 0xFF
 		}
 	}
 	return nil
@@ -331,6 +289,7 @@ func (p *push) message(m wire.Message) error {
 		if m.Tag == wire.TagErrorXfer {
 			p.res.Partial = true
 		}
+		p.res.Refused = cmp.Or(p.res.Refused, refusedOption(m.Data))
 		if p.o.MaxDelete >= 0 && bytes.HasPrefix(m.Data, []byte(deletesHeld)) {
 			p.res.IOError |= wire.IOErrorDelLimit
 		}

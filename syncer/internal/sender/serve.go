@@ -1,11 +1,8 @@
 package sender
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"hash"
-	"io"
-	"os"
 	"time"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/delta"
@@ -21,33 +18,48 @@ const (
 
 // request is what the generator says about one entry.
 type request struct {
-	index int32
-	flags int
-	basis byte
-	xname string
-	head  delta.Head
+	index  int32
+	entry  *flist.Entry
+	flags  int
+	basis  byte
+	xname  string
+	xattrs []int // places of long values in the entry's set
+	skip   int64 // bytes that the receiver has and that are not to be sent
+	head   delta.Head
 }
 
 // serve answers requests until the last phase ends (rsync 3.5.0 sender.c, send_files).
-func (p *push) serve() error {
+func (p *push) serve(ctx context.Context) error {
 	for {
+		if p.stream != nil {
+			if err := p.fill(ctx); err != nil {
+				return err
+			}
+		}
 		n, err := p.nextIndex()
 		if err != nil {
 			return fmt.Errorf("read a request: %w", err)
 		}
 		if n == wire.IndexDone {
-			if p.phase++; p.phase > lastPhase {
-				return nil
+			last, err := p.endOfList()
+			if err != nil {
+				return err
+			}
+			if last {
+				if p.phase++; p.phase > lastPhase {
+					return nil
+				}
 			}
 			if err := p.writeIndex(wire.IndexDone); err != nil {
 				return err
 			}
 			continue
 		}
-		if n < 0 || int(n) >= p.job.List.Len() {
-			return fmt.Errorf("%w: file index %d, the list has %d entries", wire.ErrProtocol, n, p.job.List.Len())
+		e, wanted := p.entry(n)
+		if e == nil {
+			return fmt.Errorf("%w: file index %d is not in the list", wire.ErrProtocol, n)
 		}
-		if err := p.answer(n); err != nil {
+		if err := p.answer(n, e, wanted); err != nil {
 			return err
 		}
 	}
@@ -66,10 +78,46 @@ func (p *push) nextIndex() (int32, error) {
 	}
 }
 
+// wants is what the peer wanted of an entry.
+type wants uint8
+
+const (
+	wantedOnce  wants = 1 << iota
+	wantedAgain       // it arrived damaged
+)
+
+// entry finds the entry of an index; nil: there is none.
+func (p *push) entry(n int32) (*flist.Entry, *wants) {
+	if p.stream != nil {
+		return p.stream.at(n)
+	}
+	if n < 0 || int(n) >= p.job.List.Len() {
+		return nil, nil
+	}
+	return p.job.List.At(int(n)), &p.wanted[n]
+}
+
+// endOfList takes the peer's word that it is done with a list, and says whether that ends a phase.
+func (p *push) endOfList() (bool, error) {
+	if p.stream != nil {
+		return p.done()
+	}
+	if p.phase == lastPhase {
+		p.res.Requested = make([]bool, len(p.wanted))
+		for i, w := range p.wanted {
+			p.res.Requested[i] = w != 0
+		}
+	}
+	return true, nil
+}
+
 // pass counts the files that the generator went by without a word as done.
 func (p *push) pass(index int) {
-	for ; p.passed < index; p.passed++ {
-		if e := p.job.List.At(p.passed); e.IsRegular() && !p.res.Requested[p.passed] {
+	if p.stream != nil {
+		return // how many there are is not known
+	}
+	for ; p.seen < index; p.seen++ {
+		if e := p.job.List.At(p.seen); e.IsRegular() && p.wanted[p.seen] == 0 {
 			p.prog.Bytes += e.Size
 			p.prog.Files++
 			p.prog.FilesLeft--
@@ -78,55 +126,61 @@ func (p *push) pass(index int) {
 }
 
 // answer reads the rest of a request and serves it.
-func (p *push) answer(index int32) error {
+func (p *push) answer(index int32, e *flist.Entry, w *wants) error {
 	p.pass(int(index))
-	e := p.job.List.At(int(index))
-	q := request{index: index, flags: int(p.r.Short())}
+	q := request{index: index, entry: e, flags: int(p.r.Short()), basis: basisFile}
 	if q.flags&report.BasisTypeFollows != 0 {
 		q.basis = p.r.Byte()
 	}
 	if q.flags&report.XnameFollows != 0 {
 		q.xname = p.r.Vstring(maxXname)
 	}
+	if p.wantsXattrs(q.flags) {
+		q.xattrs = p.readXattrs(e)
+	}
 	transfer := q.flags&report.Transfer != 0
 	if err := p.r.Err(); err != nil {
 		return fmt.Errorf("read the request for %q: %w", e.Name, err)
 	}
-	if transfer && (!e.IsRegular() || p.phase > 1) {
+	if transfer && (!e.IsRegular() || p.phase > 1 || w == nil) {
 		return fmt.Errorf("%w: the data of %q was asked for, mode %#o, phase %d", wire.ErrProtocol, e.Name, e.Mode, p.phase)
 	}
 	if !transfer || p.o.DryRun {
 		p.item(e, &q)
 		return p.echo(&q)
 	}
-	if err := p.mayAsk(index); err != nil {
+	if err := p.mayAsk(e, w); err != nil {
 		return err
 	}
 	q.head = delta.ReadHead(p.r, p.t.sum.Size())
 	if err := p.r.Err(); err != nil {
 		return fmt.Errorf("read the sum head of %q: %w", e.Name, err)
 	}
-	sums, err := delta.ReadSums(p.r, q.head)
-	if err != nil {
+	if p.appends(index) {
+		q.skip = length(q.head)
+		return p.send(e, &q, nil)
+	}
+	sums := delta.NewSums(p.r, q.head)
+	sums.InPlace = p.writesOver(&q)
+	if err := p.send(e, &q, sums); err != nil {
+		return err
+	}
+	if err := sums.Rest(); err != nil { // of a file that could not be opened
 		return fmt.Errorf("read the sums of %q: %w", e.Name, err)
 	}
-	return p.send(e, &q, sums)
+	return nil
 }
 
 // mayAsk bounds what a peer can make us send: a file once, and once more when it arrived damaged.
-func (p *push) mayAsk(index int32) error {
-	if p.phase == 0 && !p.res.Requested[index] {
-		p.res.Requested[index] = true
-		return nil
+func (p *push) mayAsk(e *flist.Entry, w *wants) error {
+	kind := wantedOnce
+	if p.phase > 0 || p.stream != nil && *w != 0 { // a list of many is not done before all of it arrived
+		kind = wantedAgain
 	}
-	if p.phase == 0 || p.redone[index] {
-		return fmt.Errorf("%w: the data of %q was asked for again, phase %d", wire.ErrProtocol, p.job.List.At(int(index)).Name, p.phase)
+	if *w&kind != 0 {
+		return fmt.Errorf("%w: the data of %q was asked for again, phase %d", wire.ErrProtocol, e.Name, p.phase)
 	}
-	if p.redone == nil {
-		p.redone = map[int32]bool{}
-	}
-	p.redone[index] = true
-	p.res.Requested[index] = true
+	*w |= kind
 	return nil
 }
 
@@ -139,6 +193,9 @@ func (p *push) echo(q *request) error {
 	}
 	if q.flags&report.XnameFollows != 0 {
 		b = wire.AppendVstring(b, q.xname)
+	}
+	if p.wantsXattrs(q.flags) {
+		b = p.appendXattrs(b, q)
 	}
 	return p.write(b)
 }
@@ -154,8 +211,8 @@ func (p *push) item(e *flist.Entry, q *request) {
 		countItem(s, e, q.flags)
 	}
 	if p.o.Sink.Item != nil && (p.phase == 0 || q.flags&report.Transfer == 0) {
-		link := e.Link
-		if q.xname != "" {
+		link := e.Link()
+		if q.xname != "" && q.flags&report.Transfer == 0 { // else it is where the basis was found
 			link = q.xname
 		}
 		flags := q.flags
@@ -183,17 +240,25 @@ func countItem(s *report.Stats, e *flist.Entry, flags int) {
 	}
 }
 
-// send answers a request for data.
+// send answers a request for data; sums nil is one for the end of the file.
 func (p *push) send(e *flist.Entry, q *request, sums *delta.Sums) error {
-	f, err := p.src.Open(e.Name)
+	if p.job.WithBasis && q.head.Count == 0 {
+		return p.mux.Message(wire.TagNoSend, wire.AppendInt32(nil, q.index))
+	}
+	at := time.Now()
+	name := p.job.local(e.Name)
+	f, before, err := p.src.Open(name)
 	if err != nil {
-		return p.problem(q.index, e.Name, err)
+		return p.problem(q.index, name, err)
 	}
 	defer f.Close()
-	at := time.Now()
-	before, err := p.src.Fstat(f, e.Name)
-	if err != nil {
-		return p.problem(q.index, e.Name, err)
+	if sums == nil {
+		if before.Size < e.Size { // it was cut off meanwhile: not what may be added to
+			p.res.Changed = append(p.res.Changed, name)
+			return p.mux.Message(wire.TagNoSend, wire.AppendInt32(nil, q.index))
+		}
+		p.markAppended(q.index)
+		q.skip = min(q.skip, before.Size)
 	}
 	p.item(e, q)
 	if err := p.echo(q); err != nil {
@@ -202,77 +267,5 @@ func (p *push) send(e *flist.Entry, q *request, sums *delta.Sums) error {
 	if err := p.write(q.head.Append(p.buf[:0])); err != nil {
 		return err
 	}
-	return p.sendData(e, f, &before, at, sums)
-}
-
-// sendData sends the tokens of an open file and the checksum of what was sent.
-func (p *push) sendData(e *flist.Entry, f *os.File, before *flist.Entry, at time.Time, sums *delta.Sums) error {
-	p.prog.File, p.prog.Done, p.prog.Total = e.Name, 0, before.Size
-	out := &tokens{p: p, hash: p.t.sum.New()}
-	// Not beyond the size it had when it was opened: a file that grows without end is
-	// sent up to there, and again.
-	err := p.match.Match(io.LimitReader(f, before.Size), sums, out)
-	var readErr *delta.ReadError
-	if err != nil && !errors.As(err, &readErr) {
-		return fmt.Errorf("send %q: %w", e.Name, err)
-	}
-	b := wire.AppendInt32(p.buf[:0], 0)
-	b = out.hash.Sum(b)
-	if readErr != nil {
-		// A checksum that is wrong on purpose: the receiver must not keep the file.
-		for i := range p.t.sum.Size() {
-			b[len(b)-1-i] ^= 0xFF
-		}
-		p.res.Problems = append(p.res.Problems, report.Problem{Path: e.Name, Err: readErr})
-		p.ioError |= wire.IOErrorGeneral
-	}
-	if err := p.write(b); err != nil {
-		return err
-	}
-	after, err := p.src.Fstat(f, e.Name)
-	if err != nil || !after.SameVersion(before) || !after.SameVersion(e) {
-		p.res.Changed = append(p.res.Changed, e.Name)
-	} else if p.job.Sent != nil && readErr == nil {
-		p.job.Sent(before, at)
-	}
-	s := &p.res.Stats
-	s.Transferred++
-	s.TransferredSize += before.Size
-	p.prog.Files++
-	p.prog.FilesLeft--
-	p.progress(0)
-	return nil
-}
-
-func (p *push) progress(n int) {
-	p.prog.Done += int64(n)
-	p.prog.Bytes += int64(n)
-	if p.o.Sink.Progress != nil {
-		p.o.Sink.Progress(p.prog)
-	}
-}
-
-// tokens writes what delta.Match finds in its uncompressed form (rsync 3.5.0 token.c,
-// simple_send_token).
-type tokens struct {
-	p    *push
-	hash hash.Hash
-}
-
-func (t *tokens) Literal(data []byte) error {
-	t.hash.Write(data)
-	t.p.res.Stats.Literal += int64(len(data))
-	if err := t.p.write(wire.AppendInt32(t.p.buf[:0], int32(len(data)))); err != nil {
-		return err
-	}
-	t.p.progress(len(data))
-	_, err := t.p.mux.Write(data)
-	return err
-}
-
-func (t *tokens) Block(i int32, data []byte) error {
-	t.hash.Write(data)
-	t.p.res.Stats.Matched += int64(len(data))
-	t.p.progress(len(data))
-	return t.p.write(wire.AppendInt32(t.p.buf[:0], -(i + 1)))
+	return p.sendData(e, f, &before, at, sums, q.skip)
 }

@@ -9,16 +9,19 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/internal/checksum"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
+	"github.com/lockstep-sync/lockstep/syncer/internal/token"
 	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
 )
 
 // The compatibility flags of the peer (rsync 3.5.0 compat.c, CF_*).
 const (
-	cfIncRecurse  = 1 << 0
-	cfSafeList    = 1 << 3
-	cfSeedFix     = 1 << 5
-	cfVarintFlags = 1 << 7
-	cfID0Names    = 1 << 8
+	cfIncRecurse     = 1 << 0
+	cfSafeList       = 1 << 3
+	cfXattrsOfLinks  = 1 << 4 // CF_AVOID_XATTR_OPTIM
+	cfSeedFix        = 1 << 5
+	cfInplacePartial = 1 << 6
+	cfVarintFlags    = 1 << 7
+	cfID0Names       = 1 << 8
 )
 
 // terms are what the two sides agreed on for one connection.
@@ -28,14 +31,17 @@ type terms struct {
 	sum       checksum.Kind
 	seed      int32
 	seedFirst bool
+	compress  token.Kind
+	level     int
 }
 
 // setup is what follows the arguments, before multiplexing begins (rsync 3.5.0 compat.c,
-// setup_protocol and negotiate_the_strings). offered says that our checksums were offered already.
-func setup(w io.Writer, br *bufio.Reader, o *Options, protocol int, offered bool) (terms, error) {
+// setup_protocol and negotiate_the_strings). offered says that our checksums were offered already,
+// inPieces that incremental recursion was.
+func setup(w io.Writer, br *bufio.Reader, o *Options, protocol int, offered, inPieces bool) (terms, error) {
 	r := wire.NewReader(br)
 	t := terms{protocol: protocol, flags: r.Varint(), sum: checksum.MD5}
-	if t.flags&cfIncRecurse != 0 {
+	if t.flags&cfIncRecurse != 0 && !inPieces {
 		r.Fail("the peer wants incremental recursion, which was not offered")
 	}
 	negotiates := t.flags&cfVarintFlags != 0
@@ -44,11 +50,19 @@ func setup(w io.Writer, br *bufio.Reader, o *Options, protocol int, offered bool
 	}
 	if r.Err() == nil && negotiates {
 		if !offered {
-			if _, err := w.Write(offerChecksums(o)); err != nil {
-				return t, fmt.Errorf("offer checksums: %w", err)
+			if _, err := w.Write(o.offer()); err != nil {
+				return t, fmt.Errorf("offer checksums and compression: %w", err)
 			}
 		}
 		if err := t.negotiate(r, o); err != nil {
+			return t, err
+		}
+	}
+	if r.Err() == nil {
+		if err := t.checkCrtimes(o); err != nil {
+			return t, err
+		}
+		if err := t.settleCompression(r, o, negotiates); err != nil {
 			return t, err
 		}
 	}
@@ -103,6 +117,11 @@ func (t *terms) format(o *Options) flist.Format {
 		Devices:     o.Devices,
 		Specials:    o.Specials,
 		NumericIDs:  o.NumericIDs,
+		HardLinks:   o.HardLinks,
+		ACLs:        o.ACLs,
+		Xattrs:      o.Xattrs,
+		Atimes:      o.Atimes,
+		Crtimes:     o.Crtimes,
 	}
 	if o.Checksum {
 		f.SumLen = t.sum.Size()

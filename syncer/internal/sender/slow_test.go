@@ -2,13 +2,13 @@ package sender_test
 
 import (
 	"net"
-	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/syncer/internal/beneath"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/option"
 	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
@@ -22,7 +22,7 @@ type slowDisk struct {
 	once sync.Once
 }
 
-func (s *slowDisk) Open(name string) (*os.File, error) {
+func (s *slowDisk) Open(name string) (*beneath.File, flist.Entry, error) {
 	s.once.Do(func() { time.Sleep(s.wait) })
 	return s.files.Open(name)
 }
@@ -49,7 +49,8 @@ func TestInteropSlowSource(t *testing.T) {
 			var list sender.Entries
 			list.Add(flist.Entry{Name: ".", Mode: unix.S_IFDIR | 0o755, Flags: flist.Partial})
 			list.Add(flist.Entry{Name: "f", Mode: unix.S_IFREG | 0o644, Size: 1000})
-			o := sender.Options{Set: option.Set{Recurse: true, MaxDelete: -1, Checksum: tt.checksum, Timeout: 3 * time.Second}, Protocol: tt.protocol}
+			o := sender.Options{Set: option.Defaults(), Protocol: tt.protocol}
+			o.Recurse, o.Checksum, o.Timeout = true, tt.checksum, 3*time.Second
 			src := &slowDisk{files: hostileSource(t, 1000), wait: 7 * time.Second}
 			res, err := sender.Push(t.Context(), conn, o, &sender.Module{Name: "m"}, &sender.Job{List: sender.NewList(list)}, src)
 			if err != nil || res.Stats.Transferred != 1 {

@@ -126,7 +126,7 @@ func transcripts() []transcript {
 			opts: func(o *sender.Options) {
 				o.Owner, o.Group, o.Devices, o.Specials, o.NumericIDs = true, true, true, true, true
 			},
-			ours: []string{"--server", "-logDtpr", "--numeric-ids", "--modify-window=-1", "."}},
+			ours: []string{"--server", "-logDtpr", "--modify-window=-1", "--numeric-ids", "."}},
 		{name: "checksum", args: more("-c"), src: hello,
 			dst:  func(t *testing.T, dir string) { put(t, dir, "hello.txt", "HELLO WORLD\n") },
 			opts: func(o *sender.Options) { o.Checksum = true },
@@ -165,6 +165,42 @@ func transcripts() []transcript {
 			items:     []string{"*deleting   gone.txt", "*deleting   gonedir/in", "*deleting   gonedir/", "*deleting   a/old", ".d..t...... a/", "<f+++++++++ a/new.txt"}},
 		{name: "auth", args: base, src: hello, auth: true,
 			ours: []string{"--server", "-ltpr", "--modify-window=-1", "."}},
+		{name: "hard-links", args: more("-H"), src: linkedNames,
+			dst:       func(t *testing.T, dir string) { put(t, dir, "d/second", "other") },
+			opts:      func(o *sender.Options) { o.HardLinks = true },
+			reordered: "the client lists names as readdir(3) gives them, we in order",
+			ours:      []string{"--server", "-lHtpr", "--modify-window=-1", "."}},
+		{name: "acls", args: more("-A"), src: withACLs,
+			opts:      func(o *sender.Options) { o.ACLs = true },
+			reordered: "the client lists names as readdir(3) gives them, we in order",
+			ours:      []string{"--server", "-ltpAr", "--modify-window=-1", "."}},
+		{name: "xattrs", args: more("-X"), src: withXattrs,
+			opts:      func(o *sender.Options) { o.Xattrs = true },
+			reordered: "the client lists names as readdir(3) gives them, we in order",
+			ours:      []string{"--server", "-ltpXr", "--modify-window=-1", "."}},
+		{name: "hard-links-acls-xattrs", args: more("-HAX"),
+			src: func(t *testing.T, dir string) {
+				linkedNames(t, dir)
+				withACLs(t, dir)
+				withXattrs(t, dir)
+			},
+			opts:      func(o *sender.Options) { o.HardLinks, o.ACLs, o.Xattrs = true, true, true },
+			reordered: "the client lists names as readdir(3) gives them, we in order",
+			ours:      []string{"--server", "-lHtpAXr", "--modify-window=-1", "."}},
+		{name: "append", args: more("--append"), src: big("EDIT"), dst: beginning,
+			opts:  func(o *sender.Options) { o.Append, o.Inplace = true, true },
+			ours:  []string{"--server", "-ltpr", "--append", "--modify-window=-1", "."},
+			stats: deltaStats, want: report.Stats{Literal: 10_240 - 5000}},
+		{name: "append-verify", args: more("--append-verify"), src: big(""), dst: beginning,
+			opts:  func(o *sender.Options) { o.AppendVerify, o.Inplace = true, true },
+			ours:  []string{"--server", "-ltpr", "--append", "--append", "--modify-window=-1", "."},
+			stats: deltaStats, want: report.Stats{Literal: 10_240 - 5000}},
+		{name: "append-verify-redo", args: more("--append-verify", "--no-W"), src: big("EDIT"), dst: beginning,
+			opts: func(o *sender.Options) { o.AppendVerify, o.Inplace = true, true },
+			ours: []string{"--server", "-ltpr", "--append", "--append", "--modify-window=-1", "."}},
+		{name: "inplace", args: more("--inplace", "--no-W"), src: shuffled, dst: big(""),
+			opts: func(o *sender.Options) { o.Inplace = true },
+			ours: []string{"--server", "-ltpr", "--inplace", "--modify-window=-1", "."}},
 		{name: "read-only", args: base, src: hello, module: []string{"read only = yes"},
 			ours: []string{"--server", "-ltpr", "--modify-window=-1", "."}, code: report.CodeUsage},
 		{name: "refused-option", args: more("--delete"), src: hello, module: []string{"refuse options = delete"},
@@ -345,7 +381,9 @@ func (tr *transcript) play(t *testing.T) {
 	client, server := load(t, tr.file())
 	theirs := parseClient(t, client)
 	src, _ := tr.trees(t)
-	opts := sender.Options{Set: option.Set{Recurse: true, Links: true, Perms: true, Times: true, MaxDelete: -1}, Protocol: sender.MaxProtocol, Checksums: []checksum.Kind{checksum.MD5}}
+	set := option.Defaults()
+	set.Recurse, set.Links, set.Perms, set.Times = true, true, true, true
+	opts := sender.Options{Set: set, Protocol: sender.MaxProtocol, Checksums: []checksum.Kind{checksum.MD5}}
 	var items []string
 	opts.Sink.Item = func(it report.Item) { items = append(items, it.String()) }
 	if tr.opts != nil {
@@ -353,7 +391,7 @@ func (tr *transcript) play(t *testing.T) {
 	}
 	format := tr.format(&opts)
 	recorded, rest := theirs.list(t, format)
-	job := sender.Job{List: sender.NewList(tr.entries(t, src, recorded))}
+	job := sender.Job{List: sender.NewList(tr.entries(t, src, recorded, format))}
 	if tr.job != nil {
 		tr.job(&job)
 	}
@@ -399,8 +437,8 @@ func (tr *transcript) play(t *testing.T) {
 		}
 	} else {
 		mine, myRest := ours.list(t, format)
-		flist.Sort(recorded)
-		flist.Sort(mine)
+		sortLinks(recorded)
+		sortLinks(mine)
 		if diff := cmp.Diff(recorded, mine); diff != "" {
 			t.Errorf("list (-rsync +ours):\n%s", diff)
 		}
@@ -437,6 +475,7 @@ func (tr *transcript) format(o *sender.Options) flist.Format {
 	f := flist.Format{
 		Protocol: o.Protocol, VarintFlags: true, SafeEnd: true, ID0Names: true, Links: o.Links,
 		Owner: o.Owner, Group: o.Group, Devices: o.Devices, Specials: o.Specials, NumericIDs: o.NumericIDs,
+		HardLinks: o.HardLinks, ACLs: o.ACLs, Xattrs: o.Xattrs,
 	}
 	if o.Checksum {
 		f.SumLen = 16
@@ -446,7 +485,7 @@ func (tr *transcript) format(o *sender.Options) flist.Format {
 
 // entries lists the source as the client saw it. The size of a directory is its file system's
 // affair, and so is taken from the transcript; owners are those of who recorded.
-func (tr *transcript) entries(t *testing.T, src string, recorded []flist.Entry) (list sender.Entries) {
+func (tr *transcript) entries(t *testing.T, src string, recorded []flist.Entry, f flist.Format) (list sender.Entries) {
 	t.Helper()
 	sizes := map[string]int64{}
 	for _, e := range recorded {
@@ -467,10 +506,11 @@ func (tr *transcript) entries(t *testing.T, src string, recorded []flist.Entry) 
 		e := flist.FromStat(rel, &st)
 		e.UID, e.GID = 0, 0
 		if e.IsSymlink() {
-			if e.Link, err = os.Readlink(name); err != nil {
+			if e.More().Link, err = os.Readlink(name); err != nil {
 				return err
 			}
 		}
+		readMeta(t, &e, name, &st, f)
 		flags, said := tr.flags[rel]
 		switch {
 		case flags == 0xFF: // not listed

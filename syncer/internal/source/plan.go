@@ -45,6 +45,28 @@ func (t *Tree) Plan(ctx context.Context, paths []Path) (Plan, error) {
 	return p.plan(), nil
 }
 
+// All is the plan that brings over everything of a Scope that is not the whole tree: with the
+// directories above, which are implied. A named file that is not there is a problem.
+func (t *Tree) All(ctx context.Context) (Plan, error) {
+	names := t.scope.Named()
+	if names == nil {
+		names = []string{t.Top()}
+	}
+	p := planner{tree: t, seen: map[string]*look{}}
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return Plan{}, context.Cause(ctx)
+		}
+		if l := p.add(Path{Name: name, Tree: true}); l != nil && (l.gone || l.entry.Name != name) {
+			p.problems = append(p.problems, report.Problem{Path: name, Err: errNamed})
+		}
+	}
+	return p.plan(), nil
+}
+
+// errNamed is not fs.ErrNotExist: that is of files that vanish between two looks.
+var errNamed = errors.New("link_stat failed: no such file or directory")
+
 // look is what one lstat of a planning run said.
 type look struct {
 	entry   flist.Entry
@@ -62,26 +84,31 @@ type planner struct {
 	problems []report.Problem
 }
 
-func (p *planner) add(c Path) {
-	if !p.inTransfer(c.Name) {
-		return
+// add takes in a path; it returns the look at it, or at the first name above that is gone or
+// no directory, if it takes part.
+func (p *planner) add(c Path) *look {
+	scope := p.tree.scope
+	reach := scope.Of(c.Name)
+	if reach == Outside {
+		return nil
+	}
+	if reach == Above && c.Tree {
+		for _, name := range scope.below(c.Name) {
+			p.add(Path{Name: name, Tree: true, Content: c.Content})
+		}
 	}
 	l, dir, whole := p.descend(c.Name)
-	if dir != nil && (l == nil || l.gone) {
+	if dir != nil && (l == nil || l.gone) && scope.Of(dir.entry.Name) == Inside {
 		dir.wanted = true // its time changed with its names, whether they take part or not
 	}
 	if l == nil {
-		return
+		return nil
 	}
 	l.wanted = true
 	// What stands above the path is no directory (any more): it is itself the change.
 	l.content = l.content || c.Content || !whole
 	l.tree = l.tree || c.Tree || !whole
-}
-
-func (p *planner) inTransfer(name string) bool {
-	prefix := p.tree.opts.Prefix
-	return prefix == "" || name == prefix || strings.HasPrefix(name, prefix+"/")
+	return l
 }
 
 // descend looks at every directory above name, then at name. It returns the look at
@@ -90,7 +117,7 @@ func (p *planner) inTransfer(name string) bool {
 func (p *planner) descend(name string) (l, dir *look, whole bool) {
 	var above []*look
 	mount := "" // the last one on the way
-	if p.tree.opts.Prefix == "" {
+	if p.tree.scope.Of(".") != Outside {
 		l = p.look(".")
 		if name == "." {
 			return l, nil, true
@@ -124,7 +151,7 @@ func (p *planner) descend(name string) (l, dir *look, whole bool) {
 			break
 		}
 		if end < len(name) {
-			if p.tree.Crosses(name[:end]) {
+			if p.tree.otherMount(name[:end]) {
 				return nil, nil, false
 			}
 			above = append(above, l)
@@ -144,6 +171,9 @@ func (p *planner) descend(name string) (l, dir *look, whole bool) {
 // type: only what is hidden as both surely takes no part; see unsure.
 func (p *planner) excluded(l *look) bool {
 	f, name := p.tree.opts.Filter, l.entry.Name
+	if p.tree.scope.Of(name) == Above {
+		return false // rsync lists implied directories whatever the rules say
+	}
 	if l.gone {
 		return f.Excluded(name, false) && f.Excluded(name, true)
 	}
@@ -191,7 +221,7 @@ func (p *planner) plan() Plan {
 		switch {
 		case l.failed:
 		case l.gone:
-			if !l.wanted {
+			if !l.wanted || !p.tree.scope.holds(path.Dir(name)) {
 				break
 			}
 			if p.unsure(name) {
@@ -199,7 +229,15 @@ func (p *planner) plan() Plan {
 			} else {
 				plan.Missing = append(plan.Missing, name)
 			}
-		case l.wanted && l.tree && e.IsDir():
+		case p.tree.scope.Of(name) == Above:
+			switch e.Flags |= flist.Partial | flist.Top; {
+			case !e.IsDir(): // nothing that takes part is there
+			case l.wanted:
+				plan.Entries = append(plan.Entries, e)
+			case l.above:
+				plan.Parents = append(plan.Parents, e)
+			}
+		case l.wanted && l.tree && e.IsDir() && p.tree.scope.Of(name) == Inside:
 			if l.content {
 				e.Flags |= flist.Content
 			}

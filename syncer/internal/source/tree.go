@@ -33,6 +33,11 @@ type Options struct {
 	// without a trailing slash: "abc" for /srv/abc, whose files are abc/… . The tree's
 	// root is then the parent, and only Prefix of it takes part.
 	Prefix string
+	// Scope is what takes part; nil: Prefix with all that is below it.
+	Scope *Scope
+	// Linked, if not nil, is told of each entry that shares its inode, whenever it is looked at.
+	// Calls may come from several goroutines at once.
+	Linked func(e *flist.Entry)
 	// Unmounted are directories on which a file system was mounted and is not any more.
 	// Nothing at or below them is looked at: it would seem deleted.
 	Unmounted map[string]bool
@@ -60,11 +65,12 @@ func (a Identity) Same(b Identity) bool {
 // Tree is a source that is open for one push. It is not safe for concurrent use of
 // Close with anything else; the rest may run in parallel.
 type Tree struct {
-	opts Options
-	fd   int
-	top  int    // the directory Prefix, pinned: what is renamed into its place is not read; -1: none
-	dev  uint64 // of the directory that is pushed: where -x stays
-	id   Identity
+	opts  Options
+	scope *Scope
+	fd    int
+	top   int    // the directory Prefix, pinned: what is renamed into its place is not read; -1: none
+	dev   uint64 // of the directory that is pushed: where -x stays
+	id    Identity
 }
 
 // Open opens root, an absolute path; ErrNoRoot says that there is no such directory.
@@ -73,7 +79,10 @@ func Open(root string, opts Options) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open source %q: %w", root, notThere(err))
 	}
-	t := &Tree{opts: opts, fd: fd, top: -1}
+	t := &Tree{opts: opts, scope: opts.Scope, fd: fd, top: -1}
+	if t.scope == nil {
+		t.scope = PrefixScope(opts.Prefix, false, false)
+	}
 	if err := t.identify(); err != nil {
 		t.Close()
 		return nil, fmt.Errorf("look at source %q: %w", path.Join(root, opts.Prefix), notThere(err))
@@ -93,18 +102,16 @@ func notThere(err error) error {
 func (t *Tree) identify() error {
 	fd := t.fd
 	if t.opts.Prefix != "" {
-		var st unix.Stat_t
-		top, err := beneath.Open(t.fd, t.opts.Prefix, unix.O_PATH, 0)
-		if err != nil {
+		top, err := t.openPath(t.opts.Prefix, unix.O_PATH|unix.O_DIRECTORY)
+		switch {
+		case err == nil:
+			t.top, fd = top, top
+		case !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.ELOOP):
 			return err
-		}
-		if err := unix.Fstat(top, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			unix.Close(top)
-			if err != nil {
+		default:
+			if _, err := t.Lstat(t.opts.Prefix); err != nil {
 				return err
 			}
-		} else {
-			t.top, fd = top, top
 		}
 	}
 	var err error
@@ -173,8 +180,7 @@ func (t *Tree) Top() string {
 
 // Empty says whether the pushed directory has no entry at all, filtered ones counted.
 func (t *Tree) Empty() (bool, error) {
-	at, rel := t.at(t.Top())
-	fd, err := beneath.OpenDir(at, rel)
+	fd, err := t.openPath(t.Top(), unix.O_RDONLY|unix.O_DIRECTORY)
 	if errors.Is(err, unix.ENOTDIR) {
 		return false, nil // a single file
 	}
@@ -196,49 +202,60 @@ func (t *Tree) Empty() (bool, error) {
 // Lstat looks at one path; of a symlink the target is read too. A missing path gives
 // an error that is fs.ErrNotExist.
 func (t *Tree) Lstat(name string) (flist.Entry, error) {
-	if err := beneath.Check(name); err != nil {
-		return flist.Entry{}, err
-	}
-	fd, rel := t.at(name)
-	dir, base := path.Split(rel)
-	if dir != "" {
-		var err error
-		if fd, err = beneath.Open(fd, path.Clean(dir), unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
-			return flist.Entry{}, pathError("lstat", err)
-		}
-		defer unix.Close(fd)
-	}
-	return lookAt(fd, base, name)
-}
-
-// Open opens a regular file for reading; whatever else stands there is an error
-// that is fs.ErrNotExist, since the file that was listed is gone.
-func (t *Tree) Open(name string) (*os.File, error) {
-	// O_NONBLOCK: a FIFO swapped in must not hold us up.
-	at, rel := t.at(name)
-	fd, err := beneath.Open(at, rel, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	dir, base, done, err := t.openParent(name)
 	if err != nil {
-		return nil, pathError("open", err)
+		return flist.Entry{}, pathError("lstat", err)
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
-		return nil, pathError("fstat", err)
+	defer done()
+	e, err := t.lookAt(dir, base, name)
+	if err == nil {
+		t.linked(&e)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		unix.Close(fd)
-		return nil, pathError("open", unix.ENOENT)
-	}
-	return os.NewFile(uintptr(fd), name), nil
+	return e, err
 }
 
-// Fstat is Lstat of an open file.
-func (t *Tree) Fstat(f *os.File, name string) (flist.Entry, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+// linked tells of an entry that shares its inode.
+func (t *Tree) linked(e *flist.Entry) {
+	if e.Flags&flist.Linked != 0 && t.opts.Linked != nil {
+		t.opts.Linked(e)
+	}
+}
+
+// Open opens a regular file for reading and says what it is now, but for Extra; whatever else
+// stands there is an error that is fs.ErrNotExist, since the file that was listed is gone.
+func (t *Tree) Open(name string) (*beneath.File, flist.Entry, error) {
+	// O_NONBLOCK: a FIFO swapped in must not hold us up. To a regular file it means nothing.
+	fd, err := t.openPath(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		return nil, flist.Entry{}, pathError("open", err)
+	}
+	f := beneath.NewFile(fd)
+	e, err := t.Fstat(f, name)
+	if err == nil && !e.IsRegular() {
+		err = pathError("open", unix.ENOENT)
+	}
+	if err != nil {
+		f.Close()
+		return nil, flist.Entry{}, err
+	}
+	return f, e, nil
+}
+
+// Fstat is Lstat of an open file, but for Extra.
+func (t *Tree) Fstat(f *beneath.File, name string) (flist.Entry, error) {
+	st, err := f.Stat()
+	if err != nil {
 		return flist.Entry{}, pathError("fstat", err)
 	}
-	return flist.FromStat(name, &st), nil
+	e := t.entry(name, &st)
+	if t.opts.FakeSuper {
+		err = t.fake(&e, func(attr string) ([]byte, error) {
+			b := make([]byte, 256) // ample for five numbers
+			n, err := unix.Fgetxattr(f.Fd(), attr, b)
+			return b[:max(n, 0)], err
+		})
+	}
+	return e, err
 }
 
 // ReadDir lists the directory dir: what takes part, in the protocol's order. Entries
@@ -249,44 +266,53 @@ func (t *Tree) ReadDir(dir string) ([]flist.Entry, []report.Problem, error) {
 	if t.opts.Unmounted[dir] {
 		return nil, nil, ErrUnmounted
 	}
-	at, rel := t.at(dir)
-	fd, err := beneath.OpenDir(at, rel)
+	fd, err := t.openPath(dir, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, nil, pathError("open directory", err)
 	}
-	f := os.NewFile(uintptr(fd), dir)
-	defer f.Close()
+	defer unix.Close(fd)
 	if !t.isMounted(dir, fd) {
 		return nil, nil, ErrUnmounted
 	}
-	names, err := f.ReadDir(-1)
+	names, err := readNames(fd)
 	if err != nil {
 		return nil, nil, pathError("read directory", err)
 	}
 	entries := make([]flist.Entry, 0, len(names))
 	problems := t.unmountedIn(dir, fd)
-	for _, de := range names {
-		name := Join(dir, de.Name())
-		if t.opts.Prefix != "" && dir == "." && name != t.opts.Prefix || t.opts.Filter.Excluded(name, de.IsDir()) {
+	whole := t.scope.whole(dir)
+	for _, n := range names {
+		name := Join(dir, n.name)
+		asked := t.tells(n.kind)
+		if !whole && t.scope.Of(name) == Outside || asked && t.opts.Filter.Excluded(name, n.kind == unix.DT_DIR) {
 			continue
 		}
-		e, err := lookAt(fd, de.Name(), name)
+		e, err := t.lookAt(fd, n.name, name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case errors.Is(err, ErrNoReferent) && t.opts.Filter.Excluded(name, false):
 			continue
 		case err != nil:
 			problems = append(problems, report.Problem{Path: name, Err: err})
 			continue
 		}
-		if de.IsDir() != e.IsDir() && t.opts.Filter.Excluded(name, e.IsDir()) || !t.takesPart(&e) {
+		if (!asked || e.IsDir() != (n.kind == unix.DT_DIR)) && t.opts.Filter.Excluded(name, e.IsDir()) || !t.takesPart(&e) {
 			continue
 		}
+		t.linked(&e)
 		entries = append(entries, e)
 	}
 	slices.SortFunc(entries, func(a, b flist.Entry) int {
 		return flist.Compare(path.Base(a.Name), a.IsDir(), path.Base(b.Name), b.IsDir())
 	})
 	return entries, problems, nil
+}
+
+// tells says whether a name of that kind, as the directory has it, is surely a directory or surely
+// none: then the rules are asked before the disk.
+func (t *Tree) tells(kind uint8) bool {
+	return kind != unix.DT_UNKNOWN && (kind != unix.DT_LNK || !t.follows())
 }
 
 // isMounted says whether fd, opened at dir, is on what was mounted there at the beginning, if
@@ -302,8 +328,7 @@ func (t *Tree) isMounted(dir string, fd int) bool {
 
 // stillMounted is isMounted for a directory that is not open.
 func (t *Tree) stillMounted(dir string) bool {
-	at, rel := t.at(dir)
-	fd, err := beneath.Open(at, rel, unix.O_PATH|unix.O_DIRECTORY, 0)
+	fd, err := t.openPath(dir, unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
 		return false
 	}
@@ -332,7 +357,7 @@ func (t *Tree) unmountedIn(dir string, fd int) []report.Problem {
 		if path.Dir(name) != dir {
 			continue
 		}
-		if _, err := lookAt(fd, path.Base(name), name); errors.Is(err, fs.ErrNotExist) {
+		if _, err := t.lookAt(fd, path.Base(name), name); errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, report.Problem{Path: name, Err: ErrUnmounted})
 		}
 	}
@@ -343,7 +368,7 @@ func (t *Tree) unmountedIn(dir string, fd int) []report.Problem {
 func (t *Tree) takesPart(e *flist.Entry) bool {
 	switch {
 	case e.IsDir():
-		return t.opts.Recurse
+		return t.opts.Recurse || t.scope.files != nil
 	case t.opts.ListAll:
 		return true
 	case e.IsSymlink():
@@ -356,14 +381,17 @@ func (t *Tree) takesPart(e *flist.Entry) bool {
 	return true
 }
 
-// Crosses says whether e, a directory, is on another file system and -x stays away
-// from its content: the directory itself takes part, what is mounted on it does not.
+// Crosses says whether the directory dir takes part alone, without its content: --files-from
+// named only itself, or it is on another file system and -x stays away from what is mounted on it.
 func (t *Tree) Crosses(dir string) bool {
+	return t.scope.Of(dir) == Alone || t.otherMount(dir)
+}
+
+func (t *Tree) otherMount(dir string) bool {
 	if !t.opts.OneFileSystem {
 		return false
 	}
-	at, rel := t.at(dir)
-	fd, err := beneath.Open(at, rel, unix.O_PATH|unix.O_DIRECTORY, 0)
+	fd, err := t.openPath(dir, unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
 		return false // listing it will tell
 	}
@@ -380,6 +408,13 @@ type Visit func(dir flist.Entry, others []flist.Entry, partial bool) error
 // Walk lists top, a directory, and every directory below it, in the order of the file
 // list. What cannot be read is handed to problem and goes on.
 func (t *Tree) Walk(ctx context.Context, top flist.Entry, visit Visit, problem func(report.Problem)) error {
+	return t.Descend(ctx, top, func(dir flist.Entry, entries []flist.Entry, partial bool) error {
+		return visit(dir, entries[:firstDir(entries)], partial)
+	}, problem)
+}
+
+// Descend is Walk, but visit gets the directories in a directory too, last.
+func (t *Tree) Descend(ctx context.Context, top flist.Entry, visit Visit, problem func(report.Problem)) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
@@ -394,22 +429,28 @@ func (t *Tree) Walk(ctx context.Context, top flist.Entry, visit Visit, problem f
 	for _, p := range problems {
 		problem(p)
 	}
-	// Directories come last.
-	dirs, _ := slices.BinarySearchFunc(entries, true, func(e flist.Entry, _ bool) int {
+	// A copy: what is not a directory need not be held while the directories are listed.
+	dirs := slices.Clone(entries[firstDir(entries):])
+	if err := visit(top, entries, gone || len(problems) > 0); err != nil {
+		return err
+	}
+	for _, e := range dirs {
+		if err := t.Descend(ctx, e, visit, problem); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstDir is where in a listing the directories begin: they come last.
+func firstDir(entries []flist.Entry) int {
+	n, _ := slices.BinarySearchFunc(entries, true, func(e flist.Entry, _ bool) int {
 		if e.IsDir() {
 			return 1
 		}
 		return -1
 	})
-	if err := visit(top, entries[:dirs], gone || len(problems) > 0); err != nil {
-		return err
-	}
-	for _, e := range entries[dirs:] {
-		if err := t.Walk(ctx, e, visit, problem); err != nil {
-			return err
-		}
-	}
-	return nil
+	return n
 }
 
 // Join is dir/base, without the "." of the root.
@@ -418,45 +459,4 @@ func Join(dir, base string) string {
 		return base
 	}
 	return dir + "/" + base
-}
-
-// lookAt lstats base in dirfd and makes it the entry called name.
-func lookAt(dirfd int, base, name string) (flist.Entry, error) {
-	for {
-		var st unix.Stat_t
-		if err := unix.Fstatat(dirfd, base, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT); err != nil {
-			return flist.Entry{}, pathError("lstat", err)
-		}
-		e := flist.FromStat(name, &st)
-		if !e.IsSymlink() {
-			return e, nil
-		}
-		var err error
-		if e.Link, err = readlinkAt(dirfd, base); errors.Is(err, unix.EINVAL) {
-			continue // no symlink any more: look again
-		}
-		return e, err
-	}
-}
-
-func readlinkAt(dirfd int, base string) (string, error) {
-	for size := 256; ; size *= 2 {
-		buf := make([]byte, size)
-		n, err := unix.Readlinkat(dirfd, base, buf)
-		if err != nil {
-			return "", pathError("readlink", err)
-		}
-		if n < size {
-			return string(buf[:n]), nil
-		}
-	}
-}
-
-// pathError says what was done; the path is left to the Problem that will carry it.
-func pathError(op string, err error) error {
-	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-		// A parent became something else: the path that was asked for is gone.
-		err = fmt.Errorf("%w (%w)", unix.ENOENT, err)
-	}
-	return fmt.Errorf("%s: %w", op, err)
 }

@@ -218,7 +218,7 @@ func TestLstat(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	for name, want := range map[string]string{"d/l": "../none", "loop": "loop", "long": long} {
-		if e, err := tree.Lstat(name); err != nil || !e.IsSymlink() || e.Link != want {
+		if e, err := tree.Lstat(name); err != nil || !e.IsSymlink() || e.Link() != want {
 			t.Errorf("%s: %.100v, %v", name, e, err)
 		}
 	}
@@ -240,7 +240,7 @@ func TestLstat(t *testing.T) {
 func TestOpenFile(t *testing.T) {
 	root := makeTree(t, "f", "fifo|", "l -> f", "d/")
 	tree := open(t, root, everything)
-	f, err := tree.Open("f")
+	f, _, err := tree.Open("f")
 	must(t, err)
 	defer f.Close()
 	if data, err := io.ReadAll(f); err != nil || string(data) != "content of f" {
@@ -256,7 +256,7 @@ func TestOpenFile(t *testing.T) {
 		t.Errorf("a change was not seen: %+v, %v", after, err)
 	}
 	for _, name := range []string{"fifo", "l", "d", "none", "f/x"} {
-		if _, err := tree.Open(name); !errors.Is(err, fs.ErrNotExist) {
+		if _, _, err := tree.Open(name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -20,29 +20,70 @@ type Attrs struct {
 	Times    bool   // whether Sec and Nsec count
 	Sec      int64  // mtime
 	Nsec     uint32
+	Atimes   bool  // whether Atime counts
+	Atime    int64 // seconds; what is finer becomes 0, as rsync has it
+	// Beside sets what the name has beside stat(2), given its path in /proc, whose last
+	// component must not be followed. It may change the mode. nil: nothing.
+	Beside func(path string) error
+	Type   uint32 // of st_mode, and Rdev of a device: for FakeSuper alone
+	Rdev   uint64
 }
 
 // SetAttrs brings name in d, which looks like have, to want; "." is d itself. What
-// agrees is left alone. The order is owner, time, mode: chown(2) clears the set-ID
-// bits, and a mode that forbids searching "." must come last.
+// agrees is left alone. The order is owner, what is beside, time, mode: chown(2) clears the
+// set-ID bits and capabilities, an ACL rules the mode, and a mode that forbids searching "."
+// must come last.
 func (d *Dir) SetAttrs(name string, have *unix.Stat_t, want Attrs) error {
+	if d.fake {
+		if err := d.setFake(name, want); err != nil {
+			return err
+		}
+		return d.setTimes(name, have, want)
+	}
 	chowned, err := d.setOwner(name, have, want)
 	if err != nil {
 		return err
 	}
-	if want.Times && (have.Mtim.Sec != want.Sec || have.Mtim.Nsec != int64(want.Nsec)) {
-		if err := d.setTime(name, want); err != nil {
-			return err
-		}
+	if err := d.setBeside(name, want); err != nil {
+		return err
+	}
+	if err := d.setTimes(name, have, want); err != nil {
+		return err
 	}
 	if have.Mode&unix.S_IFMT == unix.S_IFLNK {
 		return nil // Linux knows no mode of a symlink
 	}
-	if have.Mode&PermBits != want.Mode || chowned && want.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 {
+	cleared := chowned && want.Mode&(unix.S_ISUID|unix.S_ISGID) != 0
+	if have.Mode&PermBits != want.Mode || cleared || want.Beside != nil {
 		return d.Chmod(name, want.Mode)
 	}
 	return nil
 }
+
+// Differs says whether SetAttrs has something to do.
+func (a *Attrs) Differs(have *unix.Stat_t) bool {
+	uid, gid := changedIDs(have, *a)
+	return uid >= 0 || gid >= 0 || a.Beside != nil || a.newMtime(have) || a.newAtime(have) ||
+		have.Mode&unix.S_IFMT != unix.S_IFLNK && have.Mode&PermBits != a.Mode
+}
+
+func (a *Attrs) newMtime(have *unix.Stat_t) bool {
+	return a.Times && (have.Mtim.Sec != a.Sec || have.Mtim.Nsec != int64(a.Nsec))
+}
+
+func (a *Attrs) newAtime(have *unix.Stat_t) bool { return a.Atimes && have.Atim.Sec != a.Atime }
+
+// setBeside has want.Beside do its part.
+func (d *Dir) setBeside(name string, want Attrs) error {
+	if want.Beside == nil {
+		return nil
+	}
+	return want.Beside(d.Path(name))
+}
+
+// Path is where name in d is found without a descriptor of its own, for system calls that
+// take none. Its last component must not be followed.
+func (d *Dir) Path(name string) string { return "/proc/self/fd/" + strconv.Itoa(d.fd) + "/" + name }
 
 func (d *Dir) setOwner(name string, have *unix.Stat_t, want Attrs) (bool, error) {
 	uid, gid := changedIDs(have, want)
@@ -67,10 +108,22 @@ func changedIDs(have *unix.Stat_t, want Attrs) (uid, gid int) {
 	return uid, gid
 }
 
+// setTimes sets those times of name, which looks like have, that differ.
+func (d *Dir) setTimes(name string, have *unix.Stat_t, want Attrs) error {
+	want.Times, want.Atimes = want.newMtime(have), want.newAtime(have)
+	return d.setTime(name, want)
+}
+
 func (d *Dir) setTime(name string, want Attrs) error {
-	ts := []unix.Timespec{
-		{Nsec: unix.UTIME_OMIT},
-		{Sec: want.Sec, Nsec: int64(want.Nsec)},
+	if !want.Times && !want.Atimes {
+		return nil
+	}
+	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Nsec: unix.UTIME_OMIT}}
+	if want.Atimes {
+		ts[0] = unix.Timespec{Sec: want.Atime}
+	}
+	if want.Times {
+		ts[1] = unix.Timespec{Sec: want.Sec, Nsec: int64(want.Nsec)}
 	}
 	if err := unix.UtimesNanoAt(d.fd, name, ts, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return fmt.Errorf("set time: %w", err)
@@ -108,15 +161,22 @@ func (d *Dir) chmodProc(name string, perm uint32, first error) error {
 	return unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), perm&PermBits)
 }
 
-// setFileAttrs sets owner, then mode, of the open file that looks like have.
-func setFileAttrs(fd int, have *unix.Stat_t, want Attrs) error {
+// setFileAttrs sets owner, what is beside and mode, in this order, of the open file name
+// that looks like have.
+func (d *Dir) setFileAttrs(fd int, name string, have *unix.Stat_t, want Attrs) error {
+	if d.fake {
+		return d.setFake(name, want)
+	}
 	uid, gid := changedIDs(have, want)
 	if uid >= 0 || gid >= 0 {
 		if err := unix.Fchown(fd, uid, gid); err != nil {
 			return fmt.Errorf("chown: %w", err)
 		}
 	}
-	if have.Mode&PermBits == want.Mode {
+	if err := d.setBeside(name, want); err != nil {
+		return err
+	}
+	if have.Mode&PermBits == want.Mode && want.Beside == nil {
 		return nil
 	}
 	if err := unix.Fchmod(fd, want.Mode&PermBits); err != nil {

@@ -20,35 +20,26 @@ const (
 // is handed, and may still change want. When fill or anything after it fails, name is as
 // it was.
 func (d *Dir) WriteFile(name string, want *Attrs, fill func(fd int) error) error {
-	var fd int
-	temp, err := d.withTempName(name, func(temp string) (err error) {
-		fd, err = unix.Openat(d.fd, temp,
-			unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, tempMode)
-		return err
-	})
+	f, err := d.CreateTemp(name)
 	if err != nil {
-		return fmt.Errorf("create temporary file: %w", err)
+		return err
 	}
-	err = fill(fd)
-	if err == nil {
-		var have unix.Stat_t
-		if err = unix.Fstat(fd, &have); err == nil {
-			err = setFileAttrs(fd, &have, *want)
-		}
+	defer f.Discard()
+	if err := fill(f.Fd()); err != nil {
+		return err
 	}
-	// close(2) is where NFS and quotas tell of writes that did not happen.
-	if closeErr := unix.Close(fd); err == nil && closeErr != nil && closeErr != unix.EINTR {
-		err = fmt.Errorf("close: %w", closeErr)
+	if err := f.Finish(*want, false); err != nil {
+		return err
 	}
-	if err == nil && want.Times {
-		err = d.setTime(temp, *want)
-	}
-	return d.commit(temp, name, err)
+	return f.Rename(d, name)
 }
 
 // Symlink replaces name by a symlink to target.
 func (d *Dir) Symlink(target, name string, want Attrs) error {
 	temp, err := d.withTempName(name, func(temp string) error {
+		if d.fake {
+			return d.createFake(temp, target)
+		}
 		return unix.Symlinkat(target, d.fd, temp)
 	})
 	if err != nil {
@@ -60,6 +51,9 @@ func (d *Dir) Symlink(target, name string, want Attrs) error {
 // Mknod replaces name by a FIFO, a socket or a device: the type is that of mode.
 func (d *Dir) Mknod(name string, mode uint32, rdev uint64, want Attrs) error {
 	temp, err := d.withTempName(name, func(temp string) error {
+		if d.fake {
+			return d.createFake(temp, "")
+		}
 		return unix.Mknodat(d.fd, temp, mode&unix.S_IFMT|tempMode, int(rdev))
 	})
 	if err != nil {

@@ -12,8 +12,11 @@ import (
 
 // Dir is an open directory.
 type Dir struct {
-	fd  int
-	dev uint64
+	fd   int
+	dev  uint64
+	fake bool // FakeSuper was called, on it or on what it was opened below
+	// links: FollowLinks was called on it.
+	links bool
 }
 
 // OpenRoot opens the directory at an ordinary path; symlinks in it are followed, since
@@ -28,21 +31,21 @@ func OpenRoot(absPath string) (*Dir, error) {
 
 // Open opens the directory rel below d for listing and writing; "." is d again.
 func (d *Dir) Open(rel string) (*Dir, error) {
-	fd, err := beneath.OpenDir(d.fd, rel)
+	fd, err := d.openBelow(rel, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, fmt.Errorf("open directory: %w", err)
 	}
-	return newDir(fd)
+	return d.below(fd)
 }
 
 // OpenParent opens the directory that holds rel, for naming things in it alone: that
 // needs no permission to read it.
 func (d *Dir) OpenParent(rel string) (*Dir, error) {
-	fd, err := beneath.Open(d.fd, path.Dir(rel), unix.O_PATH|unix.O_DIRECTORY, 0)
+	fd, err := d.openBelow(path.Dir(rel), unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, fmt.Errorf("open directory: %w", err)
 	}
-	return newDir(fd)
+	return d.below(fd)
 }
 
 // openSameMount opens the directory name in d, unless something is mounted on it.
@@ -54,7 +57,7 @@ func (d *Dir) openSameMount(name string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open directory: %w", err)
 	}
-	return newDir(fd)
+	return d.below(fd)
 }
 
 func newDir(fd int) (*Dir, error) {
@@ -105,11 +108,17 @@ func (d *Dir) Lstat(name string) (unix.Stat_t, error) {
 	if err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT); err != nil {
 		return st, fmt.Errorf("lstat: %w", err)
 	}
+	if d.fake {
+		return st, d.overlay(name, &st)
+	}
 	return st, nil
 }
 
 // Readlink reads the symlink name.
 func (d *Dir) Readlink(name string) (string, error) {
+	if d.fake {
+		return d.readFake(name)
+	}
 	for size := 256; ; size *= 2 {
 		buf := make([]byte, size)
 		n, err := unix.Readlinkat(d.fd, name, buf)

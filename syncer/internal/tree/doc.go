@@ -17,8 +17,8 @@
 //  1. A temporary file ".name.XXXXXX" (rsync's pattern) with mode 0600.
 //  2. Its bytes: a reflink; else copy_file_range(2); else read and write. The
 //     context is asked between two chunks.
-//  3. Owner and group, then the mode (chown(2) clears the set-user-ID bit), then the
-//     modification time with its nanoseconds.
+//  3. Owner and group, then extended attributes and ACLs, then the mode (chown(2) clears the
+//     set-user-ID bit and capabilities), then the modification time with its nanoseconds.
 //  4. renameat(2) over the final name.
 //
 // Nothing is synced to the disk: what a power cut loses, the next comparison finds.

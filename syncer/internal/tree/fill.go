@@ -27,6 +27,9 @@ var ErrSource = errors.New("read source")
 // Copier copies file data. It remembers between which file systems reflinks do not
 // work. It is safe for concurrent use; the zero value works.
 type Copier struct {
+	// Pace says how many of the next n bytes, at least one, may be written, and waits until
+	// they may. nil: all of them, at once. It must be set before the first copy.
+	Pace    func(ctx context.Context, n int) (int, error)
 	noClone sync.Map // [2]uint64{source device, target device}
 	buffers sync.Pool
 }
@@ -34,25 +37,65 @@ type Copier struct {
 // Progress is told the bytes copied so far; nil is nobody.
 type Progress func(done int64)
 
-// Copy fills the empty file dst with the first size bytes of src, fewer when src ends
-// before. Both are descriptors at offset 0; srcDev and dstDev are their devices.
-func (c *Copier) Copy(ctx context.Context, dst, src int, srcDev, dstDev uint64, size int64, tell Progress) (int64, error) {
-	if size == 0 {
-		return 0, nil
+// Job is one file to be copied: Size bytes of Src, fewer when it ends before. Both are
+// descriptors at offset 0, SrcDev and DstDev their devices.
+type Job struct {
+	Dst, Src       int
+	SrcDev, DstDev uint64
+	Size           int64
+	From           int64 // bytes that Dst has already
+	Sparse         bool  // blocks of zeros become holes; what is in Dst from From on is lost
+	Tell           Progress
+}
+
+// Copy does j, and returns how far Dst reaches then, From included. What Dst has beyond that
+// stays: the caller cuts it off.
+func (c *Copier) Copy(ctx context.Context, j Job) (int64, error) {
+	if j.Size <= j.From {
+		return j.From, nil
 	}
-	if n, err := c.clone(dst, src, srcDev, dstDev, size); n > 0 || err != nil {
-		return n, err
+	if j.From == 0 {
+		if n, err := c.clone(j.Dst, j.Src, j.SrcDev, j.DstDev, j.Size); n > 0 || err != nil {
+			return n, err
+		}
+	} else if err := j.seek(); err != nil {
+		return j.From, err
 	}
-	var done int64
-	if size >= kernelCopyFrom {
+	if j.Sparse {
+		return c.sparseCopy(ctx, &j)
+	}
+	done := j.From
+	if j.Size-j.From >= kernelCopyFrom {
 		var err error
-		if done, err = kernelCopy(ctx, dst, src, size, tell); err != nil {
+		if done, err = c.kernelCopy(ctx, &j); err != nil {
 			return done, err
 		}
 	}
 	// What is left: all of a small file, and of a large one what the kernel would not
 	// copy; where that is nothing, one read says so.
-	return c.plainCopy(ctx, dst, src, done, size, tell)
+	return c.plainCopy(ctx, &j, done)
+}
+
+// seek goes to where the copy is to begin.
+func (j *Job) seek() error {
+	if _, err := unix.Seek(j.Src, j.From, io.SeekStart); err != nil {
+		return fmt.Errorf("%w: %w", ErrSource, err)
+	}
+	if _, err := unix.Seek(j.Dst, j.From, io.SeekStart); err != nil {
+		return fmt.Errorf("seek: %w", err)
+	}
+	return nil
+}
+
+// may is how many of the next n bytes may be written now.
+func (c *Copier) may(ctx context.Context, n int64) (int, error) {
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	if c.Pace == nil {
+		return int(n), nil
+	}
+	return c.Pace(ctx, int(n))
 }
 
 // clone makes dst share the blocks of src (ioctl_ficlone(2)). 0 without an error: it
@@ -83,12 +126,13 @@ func (c *Copier) clone(dst, src int, srcDev, dstDev uint64, size int64) (int64, 
 }
 
 // kernelCopy copies with copy_file_range(2) as far as the kernel is willing.
-func kernelCopy(ctx context.Context, dst, src int, size int64, tell Progress) (done int64, err error) {
-	for done < size {
-		if ctx.Err() != nil {
-			return done, context.Cause(ctx)
+func (c *Copier) kernelCopy(ctx context.Context, j *Job) (done int64, err error) {
+	for done = j.From; done < j.Size; {
+		most, err := c.may(ctx, min(j.Size-done, kernelChunk))
+		if err != nil {
+			return done, err
 		}
-		n, err := unix.CopyFileRange(src, nil, dst, nil, int(min(size-done, kernelChunk)), 0)
+		n, err := unix.CopyFileRange(j.Src, nil, j.Dst, nil, most, 0)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -100,37 +144,38 @@ func kernelCopy(ctx context.Context, dst, src int, size int64, tell Progress) (d
 			return done, nil
 		}
 		done += int64(n)
-		if tell != nil {
-			tell(done)
+		if j.Tell != nil {
+			j.Tell(done)
 		}
 	}
 	return done, nil
 }
 
-// plainCopy copies from done to size with read(2) and write(2).
-func (c *Copier) plainCopy(ctx context.Context, dst, src int, done, size int64, tell Progress) (int64, error) {
-	if done == size {
+// plainCopy copies from done on with read(2) and write(2).
+func (c *Copier) plainCopy(ctx context.Context, j *Job, done int64) (int64, error) {
+	if done == j.Size {
 		return done, nil
 	}
 	buf := c.buffer()
 	defer c.buffers.Put(buf)
-	for done < size {
-		if ctx.Err() != nil {
-			return done, context.Cause(ctx)
+	for done < j.Size {
+		most, err := c.may(ctx, min(j.Size-done, bufferSize))
+		if err != nil {
+			return done, err
 		}
-		n, err := readFull(src, (*buf)[:min(size-done, bufferSize)])
+		n, err := readFull(j.Src, (*buf)[:most])
 		if err != nil {
 			return done, err
 		}
 		if n == 0 {
 			return done, nil
 		}
-		if err := writeAll(dst, (*buf)[:n]); err != nil {
+		if err := writeAll(j.Dst, (*buf)[:n]); err != nil {
 			return done, err
 		}
 		done += int64(n)
-		if tell != nil && done < size {
-			tell(done)
+		if j.Tell != nil && done < j.Size {
+			j.Tell(done)
 		}
 	}
 	return done, nil

@@ -26,17 +26,21 @@ var (
 // depth costs none. It is not safe for concurrent use.
 type Remover struct {
 	Root   *Dir
-	Left   int64 // how many names may still go; <0: any number
-	DryRun bool  // report and count, but leave everything
+	Prefix string // what Root is called in the calls of the functions below; "" or ".": the root
+	Left   int64  // how many names may still go; <0: any number
+	DryRun bool   // report and count, but leave everything
 	// Unprivileged says that permissions bind this process: its own directories that
 	// forbid it to delete in them are made to allow it.
 	Unprivileged bool
 	Protected    func(path string, isDir bool) bool // names to be kept; nil: none
 	Pinned       func(path string, isDir bool) bool // the same for what is in a directory that goes
-	Removed      func(path string, mode uint32)     // after each name that is gone
-	Kept         func(path string)                  // directory that holds protected names; nil: nobody
-	Failed       func(path string, err error)       // what could not be deleted, and why
-	Held         int64                              // names that were kept because Left was used up
+	// Backup takes a name that is no directory away instead of deleting it, or says that it
+	// is to be deleted; nil: nothing is kept. parent holds it as base.
+	Backup  func(parent *Dir, base, path string) (moved bool, err error)
+	Removed func(path string, mode uint32) // after each name that is gone
+	Kept    func(path string)              // directory that holds protected names; nil: nobody
+	Failed  func(path string, err error)   // what could not be deleted, and why
+	Held    int64                          // names that were kept because Left was used up
 }
 
 // victim is a name that is to go.
@@ -93,7 +97,7 @@ func (r *Remover) remove(ctx context.Context, path string) outcome {
 		return r.failed(path, err)
 	}
 	isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
-	if r.Protected != nil && r.Protected(path, isDir) {
+	if r.Protected != nil && r.Protected(r.name(path), isDir) {
 		parent.Close()
 		return protected
 	}
@@ -109,9 +113,7 @@ func (r *Remover) removeDir(ctx context.Context, path string, mode uint32) outco
 	switch out := r.empty(ctx, path); out {
 	case gone:
 	case protected:
-		if r.Kept != nil {
-			r.Kept(path)
-		}
+		r.kept(path)
 		return out
 	default:
 		return out
@@ -164,7 +166,7 @@ func (r *Remover) empty(ctx context.Context, path string) outcome {
 }
 
 func (r *Remover) isPinned(path string, isDir bool) bool {
-	return r.Pinned != nil && r.Pinned(path, isDir)
+	return r.Pinned != nil && r.Pinned(r.name(path), isDir)
 }
 
 // list reads the directory path; both lists are in the order of the file list.
@@ -202,19 +204,46 @@ func (r *Remover) unlink(parent *Dir, base, path string, mode uint32) outcome {
 		return stays
 	}
 	if !r.DryRun {
-		remove := parent.Unlink
-		if mode&unix.S_IFMT == unix.S_IFDIR {
-			remove = parent.Rmdir
-		}
-		if err := remove(base); err != nil {
+		switch err := r.drop(parent, base, path, mode); {
+		case errors.Is(err, unix.ENOTEMPTY):
+			r.kept(path) // a backup of what was in it, or somebody else's: no error to rsync either
+			return protected
+		case err != nil:
 			return r.failed(path, err)
 		}
 	}
 	if r.Left > 0 {
 		r.Left--
 	}
-	r.Removed(path, mode)
+	r.Removed(r.name(path), mode)
 	return gone
+}
+
+// drop makes base go, by moving it to where backups are if they are kept.
+func (r *Remover) drop(parent *Dir, base, path string, mode uint32) error {
+	if mode&unix.S_IFMT == unix.S_IFDIR {
+		return parent.Rmdir(base)
+	}
+	if r.Backup != nil {
+		if moved, err := r.Backup(parent, base, r.name(path)); moved || err != nil {
+			return err
+		}
+	}
+	return parent.Unlink(base)
+}
+
+func (r *Remover) kept(path string) {
+	if r.Kept != nil {
+		r.Kept(r.name(path))
+	}
+}
+
+// name is what path is called outside.
+func (r *Remover) name(path string) string {
+	if r.Prefix == "" || r.Prefix == "." {
+		return path
+	}
+	return r.Prefix + "/" + path
 }
 
 // failed reports err, unless it says that the name went by itself.
@@ -222,7 +251,7 @@ func (r *Remover) failed(path string, err error) outcome {
 	if errors.Is(err, fs.ErrNotExist) {
 		return gone
 	}
-	r.Failed(path, err)
+	r.Failed(r.name(path), err)
 	return stays
 }
 

@@ -313,7 +313,8 @@ func TestCopy(t *testing.T) {
 					src, dst := files(t, dir, size)
 					var c Copier
 					var told int64
-					n, err := c.Copy(t.Context(), int(dst.Fd()), int(src.Fd()), 1, 2, want, func(done int64) { told = done })
+					n, err := c.Copy(t.Context(), Job{Dst: int(dst.Fd()), Src: int(src.Fd()), SrcDev: 1, DstDev: 2, Size: want,
+						Sparse: len(name) == 5, Tell: func(done int64) { told = done }})
 					must(t, err)
 					if n != min(size, want) || told > n {
 						t.Errorf("copied %d, told %d", n, told)
@@ -359,7 +360,7 @@ func TestCopyStops(t *testing.T) {
 		cancel(stop)
 		var c Copier
 		c.noClone.Store([2]uint64{0, 0}, true)
-		if n, err := c.Copy(ctx, int(dst.Fd()), int(src.Fd()), 0, 0, size, nil); n != 0 || !errors.Is(err, stop) {
+		if n, err := c.Copy(ctx, Job{Dst: int(dst.Fd()), Src: int(src.Fd()), Size: size}); n != 0 || !errors.Is(err, stop) {
 			t.Errorf("copied %d, %v", n, err)
 		}
 	}
@@ -369,10 +370,10 @@ func TestCopyStops(t *testing.T) {
 func TestCopySides(t *testing.T) {
 	src, dst := files(t, "", 1000)
 	var c Copier
-	if _, err := c.Copy(t.Context(), int(src.Fd()), int(src.Fd()), 0, 0, 10, nil); err == nil || errors.Is(err, ErrSource) {
+	if _, err := c.Copy(t.Context(), Job{Dst: int(src.Fd()), Src: int(src.Fd()), Size: 10}); err == nil || errors.Is(err, ErrSource) {
 		t.Errorf("a target that cannot be written: %v", err)
 	}
-	if _, err := c.Copy(t.Context(), int(dst.Fd()), -1, 0, 0, 10, nil); !errors.Is(err, ErrSource) {
+	if _, err := c.Copy(t.Context(), Job{Dst: int(dst.Fd()), Src: -1, Size: 10}); !errors.Is(err, ErrSource) {
 		t.Errorf("a source that cannot be read: %v", err)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/rate"
 )
 
 // Conn is what a multiplexed connection runs over: a TCP connection, or a pair of pipes.
@@ -48,6 +50,8 @@ type Mux struct {
 	onMessage func(Message) error
 	stopped   sync.WaitGroup
 	stop      context.CancelFunc
+	done      <-chan struct{} // closed by stop, and with the caller's context
+	limit     *rate.Limiter   // of what is written; nil for none
 
 	wmu    sync.Mutex // guards out and writing to conn: the keep-alive writes too
 	out    []byte     // one frame under construction, its header's room included
@@ -78,6 +82,7 @@ func NewMux(ctx context.Context, conn Conn, buffered *bufio.Reader, timeout time
 	m.lastMove.Store(now)
 	m.lastOut.Store(now)
 	ctx, m.stop = context.WithCancel(ctx)
+	m.done = ctx.Done()
 	unhook := context.AfterFunc(ctx, func() { m.fail(context.Cause(ctx)) })
 	m.stopped.Add(2)
 	go func() {
@@ -105,6 +110,10 @@ func (m *Mux) Close() {
 
 // Counts tells the bytes that went over the wire since NewMux.
 func (m *Mux) Counts() (sent, received int64) { return m.sent.Load(), m.received.Load() }
+
+// Limit makes writing keep to a limit. It belongs before the first write. Waiting for the
+// limit is no inactivity: it counts for no timeout.
+func (m *Mux) Limit(l *rate.Limiter) { m.limit = l }
 
 // AllowKeepAlive says that the peer reads frames at any time from here on: before the
 // file list is complete, peers older than rsync 3.1 dislike empty ones.

@@ -55,6 +55,20 @@ func (m *Mux) flush() error {
 
 // send writes b, under wmu.
 func (m *Mux) send(b []byte, keepAlive bool) error {
+	whole := len(b)
+	for len(b) > 0 && m.werr == nil {
+		n := m.limit.Piece(len(b))
+		// Whether it ended well or not, what follows looks why.
+		_ = m.limit.Wait(m.done, n)
+		n, m.werr = m.sendPiece(b[:n], keepAlive)
+		b = b[n:]
+	}
+	m.torn = m.torn || 0 < len(b) && len(b) < whole
+	return m.werr
+}
+
+// sendPiece writes b, or says why it cannot, and how much of it went out.
+func (m *Mux) sendPiece(b []byte, keepAlive bool) (sent int, err error) {
 	m.mu.Lock()
 	m.wait()
 	m.mu.Unlock()
@@ -63,36 +77,36 @@ func (m *Mux) send(b []byte, keepAlive bool) error {
 		m.waiting--
 		m.mu.Unlock()
 	}()
-	whole := len(b)
-	for len(b) > 0 && m.werr == nil {
+	for sent < len(b) {
 		m.arm(m.conn.SetWriteDeadline)
 		m.mu.Lock()
 		err, over := m.err, m.exited || m.closed
 		m.mu.Unlock()
 		if err != nil || over {
-			m.werr = &writeError{errors.Join(err, os.ErrClosed)}
-			break
+			return sent, &writeError{errors.Join(err, os.ErrClosed)}
 		}
 		m.writing.Store(true)
-		n, err := m.conn.Write(b)
+		n, err := m.conn.Write(b[sent:])
 		m.writing.Store(false)
 		if n > 0 {
-			now := time.Now().UnixNano()
-			m.lastOut.Store(now)
-			if !keepAlive {
-				m.lastMove.Store(now)
-			}
-			m.sent.Add(int64(n))
-			b = b[n:]
+			m.moved(n, keepAlive)
+			sent += n
 		}
-		if err != nil {
-			if err = m.judge(err); err != nil {
-				m.werr = &writeError{err}
-			}
+		if err = m.judge(err); err != nil {
+			return sent, &writeError{err}
 		}
 	}
-	m.torn = m.torn || 0 < len(b) && len(b) < whole
-	return m.werr
+	return sent, nil
+}
+
+// moved notes that n bytes went out.
+func (m *Mux) moved(n int, keepAlive bool) {
+	now := time.Now().UnixNano()
+	m.lastOut.Store(now)
+	if !keepAlive {
+		m.lastMove.Store(now)
+	}
+	m.sent.Add(int64(n))
 }
 
 // writeError is a write that failed; the peer may have said why.

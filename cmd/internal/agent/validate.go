@@ -1,0 +1,119 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/lockstep-sync/lockstep/syncer"
+)
+
+// Validate checks the settings as a whole and tells all problems at once.
+func (s *Settings) Validate() error {
+	c := &checker{}
+	s.checkWatch(c)
+	s.checkTogether(c)
+	s.checkValues(c)
+	c.check(isRemote(s.Source), "source %q is on another machine: lockstep pushes, it does not pull (a local name with a colon is written ./NAME)", s.Source)
+	c.check(s.Source == "", "the source is empty: give a directory or a file")
+	t, err := syncer.ParseTarget(s.Target)
+	switch {
+	case err != nil:
+		c.errs = append(c.errs, err)
+	case t.Shell():
+		s.checkShell(c)
+	case t.Remote():
+		s.checkDaemon(c)
+	default:
+		s.checkLocal(c)
+		if s.Source != "" {
+			c.errs = append(c.errs, apart(s.Source, t.Path, s.Delete))
+		}
+	}
+	return errors.Join(c.errs...)
+}
+
+// checker gathers what is wrong.
+type checker struct{ errs []error }
+
+func (c *checker) check(bad bool, format string, args ...any) {
+	if bad {
+		c.errs = append(c.errs, fmt.Errorf(format, args...))
+	}
+}
+
+// use is an option, and whether it was given.
+type use struct {
+	name  string
+	given bool
+}
+
+// none complains of each of the options that was given.
+func (c *checker) none(uses []use, format string, args ...any) {
+	for _, u := range uses {
+		c.check(u.given, u.name+" "+format, args...)
+	}
+}
+
+// checkWatch: what is for --watch, and what is against it.
+func (s *Settings) checkWatch(c *checker) {
+	d := Defaults()
+	if !s.Watch {
+		c.none([]use{
+			{"--settle", s.Settle != d.Settle}, {"--max-delay", s.MaxDelay != d.MaxDelay},
+			{"--grace", s.Grace != d.Grace}, {"--no-tune", s.NoTune}, {"--no-prewarm", s.NoPrewarm},
+		}, "is for --watch")
+	}
+	c.check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")
+	c.check(s.Watch && s.Progress, "--watch and --progress exclude one another: --watch logs a line for each push (of -P, --partial remains)")
+	c.check(s.Watch && s.Stats, "--watch and --stats exclude one another: --watch logs the figures of each push")
+}
+
+// checkTogether: options that exclude one another, as rsync has them (rsync 3.5.0 options.c,
+// parse_arguments).
+func (s *Settings) checkTogether(c *checker) {
+	c.check(s.Delete && !s.Recurse && s.Files == nil, "--delete needs --recursive: without it the content of no directory is known")
+	writes := "--inplace"
+	if s.Append || s.AppendVerify {
+		writes = "--append"
+	}
+	if s.Inplace || s.Append || s.AppendVerify {
+		c.check(s.PartialDir != "", "%s and --partial-dir exclude one another: there is no partial file beside the file itself", writes)
+		c.check(s.DelayUpdates, "%s and --delay-updates exclude one another: what is written in place cannot wait", writes)
+	}
+	c.check(writes == "--append" && s.WholeFile, "--append and --whole-file exclude one another: what is there already is not sent")
+}
+
+func (s *Settings) checkValues(c *checker) {
+	c.check(s.Settle < 0, "--settle %v is negative", s.Settle)
+	c.check(s.MaxDelay < 0, "--max-delay %v is negative", s.MaxDelay)
+	c.check(s.Grace < 0, "--grace %v is negative", s.Grace)
+	c.check(s.Timeout < 0, "--timeout %v is negative", s.Timeout)
+	c.check(s.ConTimeout < 0, "--contimeout %v is negative", s.ConTimeout)
+	c.check(s.Port < 0 || s.Port > 65535, "--port %d is no port", s.Port)
+	c.check(s.Protocol != 0 && (s.Protocol < 30 || s.Protocol > 32), "--protocol %d: lockstep speaks 30, 31 and 32", s.Protocol)
+	c.check(!slices.Contains(logLevels(), s.LogLevel), "--log-level %q: it is debug, info, warn or error", s.LogLevel)
+	c.check(s.LogFormat != "console" && s.LogFormat != "json", "--log-format %q: it is console or json", s.LogFormat)
+}
+
+// checkLocal: rsync takes these for a local target as well, where they do nothing.
+func (s *Settings) checkLocal(c *checker) {
+	c.none([]use{{"--password-file", s.PasswordFile != ""}, {"--port", s.Port != 0}, {"--sockopts", s.Sockopts != ""}},
+		"is for daemons, %q is a local path", s.Target)
+	c.none([]use{
+		{"--contimeout", s.ConGiven}, {"--rsh", s.Rsh != ""}, {"--rsync-path", s.RsyncPath != ""}, {"--remote-option", len(s.RemoteOptions) > 0},
+		{"--address", s.Address != ""}, {"-4", s.Family == 4}, {"-6", s.Family == 6}, {"--protocol", s.Protocol != 0}, {"--no-prewarm", s.NoPrewarm},
+	}, "is for remote targets, %q is a local path", s.Target)
+}
+
+func (s *Settings) checkDaemon(c *checker) {
+	c.check(s.Rsh != "", "--rsh is for targets like host:path: %q is a daemon, which is connected to directly", s.Target)
+	c.check(s.RsyncPath != "", "--rsync-path is for targets like host:path: %q is a daemon, which runs already", s.Target)
+}
+
+func (s *Settings) checkShell(c *checker) {
+	c.check(s.PasswordFile != "", "--password-file is for daemons, %q is reached by a remote shell", s.Target)
+	c.check(s.Port != 0, "--port is for daemons: for %q write -e 'ssh -p %d'", s.Target, s.Port)
+	c.check(s.Sockopts != "", "--sockopts is for daemons, %q is reached by a remote shell", s.Target)
+	c.check(s.NoPrewarm, "--no-prewarm is for daemons: %q keeps one connection anyway", s.Target)
+}

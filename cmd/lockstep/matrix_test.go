@@ -1,0 +1,284 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
+)
+
+// row is one command line of the option matrix.
+type row struct {
+	args string // between blanks, as rsync is given them
+	// source and target within the sandbox; "" is src/ and dst/.
+	source, target string
+	on             string // the targets it is for: "" is all, else some of "local daemon ssh"
+	clash          bool   // the target has a full directory where the source has a file
+	// unseen says why the result is the same as without the options; "" asks for a difference,
+	// without which the row would hold nothing.
+	unseen string
+	// code is what lockstep ends with where rsync ends otherwise, and why: deliberate differences.
+	code map[string]int
+	why  string
+}
+
+// matrix is each option alone and in combinations that people use.
+var matrix = slices.Concat(matrixAlone(), matrixWire(), matrixTogether())
+
+const (
+	wireOnly  = "it changes what goes over the wire, or how"
+	sameStart = "it matters when something fails or moves on meanwhile"
+)
+
+func matrixAlone() []row {
+	return []row{
+		{args: "-a", unseen: "this is what others are compared with"},
+		{args: "-a", source: "src"},
+		{args: "-r"},
+		{args: "-rlt"},
+		{args: "-a --no-p"},
+		{args: "-a --no-D"},
+		{args: "-a --no-links"},
+		// What is kept.
+		{args: "-aH"},
+		{args: "-aA"},
+		{args: "-aX"},
+		{args: "-aU"},
+		{args: "-a --no-p -E"},
+		{args: "-aO"},
+		{args: "-aJ"},
+		{args: "-a --numeric-ids", unseen: "source and target know the same names"},
+		{args: "-a --usermap=0:1,daemon:2,*:12345 --groupmap=:1,0-5:99"},
+		{args: "-a --numeric-ids --usermap=1-5:7,*:8"},
+		{args: "-a --chown=daemon:bin"},
+		{args: "-a --chown=:12"},
+		{args: "-a --chmod=D2755,F640"},
+		{args: "-a --chmod=ug+w,Fo-rwx --chmod=Da+x,g=u"},
+		{args: "-r --chmod=a-w"},
+		{args: "-aX --fake-super"},
+		{args: "-a --fake-super"},
+		// What takes part.
+		{args: "-aL"},
+		{args: "-a --copy-unsafe-links"},
+		{args: "-a --safe-links"},
+		{args: "-ak"},
+		{args: "-aK"},
+		{args: "-a --munge-links"},
+		{args: "-aR", source: "src/dir/deep/"},
+		{args: "-aR", source: "src/dir/deep/file"},
+		{args: "-aR", source: "src/./dir/deep/"},
+		{args: "-aR --no-implied-dirs", source: "src/dir/deep/"},
+		{args: "-a --files-from=list"},
+		{args: "-ar --files-from=list"},
+		{args: "-a --files-from=list0 -0"},
+		{args: "-a --files-from=list --no-R", on: "local", code: map[string]int{"local": 1}, why: "names would fall together: refused with a clear error"},
+		{args: "-am"},
+		{args: "-am --exclude=*.tmp"},
+		{args: "-a --exclude=*.tmp --include=*.gz --exclude=dir/deep"},
+		{args: "-a --exclude-from=rules"},
+		{args: "-a --max-size=1K"},
+		{args: "-a --max-size=20KB-1"},
+		{args: "-a --min-size=5k"},
+		{args: "-ax", unseen: "there is one file system; TestScripts has a mount"},
+		// Which files are sent.
+		{args: "-ac"},
+		{args: "-aI"},
+		{args: "-a --size-only"},
+		{args: "-a --modify-window=0"},
+		{args: "-a -@60"},
+		{args: "-au"},
+		{args: "-a --existing"},
+		{args: "-a --ignore-existing"},
+		{args: "-a --existing --ignore-existing"},
+		// How they are written.
+		{args: "-aW", unseen: wireOnly},
+		{args: "-a --no-whole-file", unseen: wireOnly},
+		{args: "-a -B 700 --no-W", unseen: wireOnly},
+		{args: "-aS"},
+		{args: "-a --inplace"},
+		{args: "-a --inplace --no-W"},
+		{args: "-aS --inplace"},
+		{args: "-a --append"},
+		{args: "-a --append-verify"},
+		{args: "-ab"},
+		{args: "-ab --suffix=.old"},
+		{args: "-a --backup-dir=.bak"},
+		{args: "-a --backup-dir=.bak --suffix=.old"},
+		{args: "-a --partial", unseen: sameStart},
+		{args: "-a --partial-dir=.part"},
+		{args: "-a --no-W --partial-dir=.part"},
+		{args: "-a -T .tmpdir", unseen: sameStart},
+		{args: "-a --delay-updates", unseen: sameStart},
+		{args: "-a --fsync", unseen: sameStart},
+		{args: "-ay", unseen: wireOnly},
+		{args: "-a --mkpath", target: "dst/to/be/made/"},
+		{args: "-a", target: "dst/to/be/made/", unseen: "it cannot be made"},
+		// What is deleted.
+		{args: "-a --delete"},
+		{args: "-a --del", clash: true},
+		{args: "-a --delete-before", clash: true},
+		{args: "-a --delete-delay"},
+		{args: "-a --delete-after"},
+		{args: "-a --delete --exclude=*.tmp"},
+		{args: "-a --delete-excluded --exclude=*.tmp"},
+		{args: "-a --delete --ignore-errors"},
+		{args: "-a --max-delete=2 --delete"},
+		{args: "-a", clash: true, unseen: "the row that it is compared with has the clash as well"},
+		{args: "-a --force", clash: true},
+	}
+}
+
+func matrixWire() []row {
+	remote := func(args string) row { return row{args: args, on: "daemon ssh", unseen: wireOnly} }
+	return []row{
+		{args: "-az", unseen: wireOnly},
+		remote("-az --compress-choice=zstd"),
+		remote("-az --zc=lz4"),
+		remote("-az --zc=zlibx --zl=9"),
+		remote("-az --zc=zlib --compress-level=1"),
+		remote("-az --zc=none"),
+		remote("-azz"),
+		remote("-az --skip-compress=txt/gz"),
+		remote("-az --protocol=30"),
+		remote("-aHAX --protocol=30"),
+		remote("-aHAX --protocol=31"),
+		{args: "-a --bwlimit=100m", unseen: wireOnly},
+		{args: "-a --timeout=60", unseen: wireOnly},
+		{args: "-a --contimeout=60", on: "daemon", unseen: wireOnly},
+		remote("-a4"),
+		{args: "-a --address=127.0.0.1", on: "daemon", unseen: wireOnly},
+		{args: "-a --sockopts=SO_KEEPALIVE,SO_SNDBUF=65536", on: "daemon", unseen: wireOnly},
+		{args: "-aX -M--fake-super", on: "daemon ssh"},
+		{args: "-a -M--no-super", on: "ssh"},
+	}
+}
+
+func matrixTogether() []row {
+	return []row{
+		{args: "-avzHAX --numeric-ids --delete --bwlimit=20m"},
+		{args: "-aHAXS --delete-after --fake-super"},
+		{args: "-rltzu --chmod=D755,F644 --chown=daemon:daemon"},
+		{args: "-a --inplace --no-whole-file --delete"},
+		{args: "-aHAX --inplace --no-whole-file"},
+		{args: "-aR --files-from=list0 -0"},
+		{args: "-arH --files-from=list --delete"},
+		{args: "-a --backup --backup-dir=.bak --suffix=.1 --delete"},
+		{args: "-ab --delete"},
+		{args: "-aHb --delete-excluded --exclude=*.tmp"},
+		{args: "-aL --safe-links"},
+		{args: "-aL --delete"},
+		{args: "-a --copy-unsafe-links --delete-during"},
+		{args: "-a --partial-dir=.part --delay-updates --delete-after"},
+		{args: "-a --max-size=100K --min-size=4 --prune-empty-dirs"},
+		{args: "-aHAXx --delete --exclude=/dir/ --delete-excluded"},
+		{args: "-aAXU --numeric-ids --fsync"},
+		{args: "-aHSI --delete-before", clash: true},
+		{args: "-acH --no-t --chmod=go-w"},
+		{args: "-aHX --append-verify --delete"},
+		{args: "-auH --existing --delete"},
+		{args: "-rtgoDpK --munge-links"},
+		{args: "-aHAX --delete --force", clash: true},
+		{args: "-aR -m --exclude=*.tmp --backup-dir=.bak", source: "src/dir"},
+	}
+}
+
+// TestMatrix pushes the same source to two equal targets, to one with rsync and to the other
+// with lockstep, for each row and each kind of target. Then the targets are equal, and the
+// exit codes.
+func TestMatrix(t *testing.T) {
+	requireRsync(t)
+	if os.Geteuid() != 0 {
+		t.Skip("owners, devices and chroot need root")
+	}
+	top := t.TempDir()
+	d := syncertest.StartDaemon(t, syncertest.DaemonConfig{Chroot: true, Modules: []syncertest.Module{{Name: "m", Path: top}}})
+	sshd := syncertest.StartSSHD(t)
+	places := map[string]place{
+		"local":  {to: func(path string) string { return path }},
+		"daemon": {to: func(path string) string { return strings.TrimSuffix(d.URL("m"), "/") + strings.TrimPrefix(path, top) }},
+		"ssh":    {to: func(path string) string { return sshd.Host() + ":" + path }, options: []string{"-e", sshd.Rsh()}},
+	}
+	t.Run("rows", func(t *testing.T) {
+		for i, r := range matrix {
+			for _, kind := range []string{"local", "daemon", "ssh"} {
+				if r.on != "" && !strings.Contains(r.on, kind) {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s %s %s%s", kind, r.args, r.source, r.target), func(t *testing.T) {
+					t.Parallel()
+					r.check(t, filepath.Join(top, fmt.Sprint(kind, i)), kind, places[kind])
+				})
+			}
+		}
+	})
+}
+
+// place is how the targets of a kind are written, and the options that they need.
+type place struct {
+	to      func(path string) string
+	options []string
+}
+
+func (r row) check(t *testing.T, root, kind string, p place) {
+	t.Helper()
+	theirs, mine := filepath.Join(root, "rsync"), filepath.Join(root, "lockstep")
+	want := r.push(t, theirs, "rsync", r.args, p)
+	got := r.push(t, mine, "lockstep", r.args, p)
+	code := want.code
+	if other, ok := r.code[kind]; ok {
+		code = other
+	}
+	diffs := compareTargets(t, theirs, mine, strings.Fields(r.args))
+	if got.code != code || len(diffs) > 0 && r.why == "" {
+		t.Errorf("%s: code %d, rsync's is %d; rsync's tree != ours:\n%srsync:\n%slockstep:\n%s",
+			r.args, got.code, want.code, strings.Join(diffs, ""), tail(want.stderr), tail(got.stderr))
+	}
+	if kind == "local" && r.unseen == "" && r.why == "" {
+		plain := filepath.Join(root, "plain")
+		r.push(t, plain, "rsync", "-a", p)
+		if len(compareTargets(t, theirs, plain, strings.Fields(r.args))) == 0 && r.source == "" {
+			t.Errorf("%s makes no difference to -a: the row holds nothing", r.args)
+		}
+	}
+}
+
+// push makes a sandbox and pushes in it.
+func (r row) push(t *testing.T, root, program, args string, p place) outcome {
+	t.Helper()
+	must(t, os.MkdirAll(root, 0o755))
+	matrixSandbox(t, root)
+	if r.clash {
+		forest{t, root}.clash()
+	}
+	source, target := r.source, r.target
+	if source == "" {
+		source = "src/"
+	}
+	if target == "" {
+		target = "dst/"
+	}
+	words := strings.Fields(args)
+	if program == "rsync" {
+		words = append([]string{"-@-1"}, words...) // which is our default
+	} else if !strings.Contains(words[0], "a") {
+		words = append([]string{"--no-a"}, words...) // and so is -a
+	}
+	words = append(append(words, p.options...), source, p.to(filepath.Join(root, target))+"/"[:len(target)-len(strings.TrimSuffix(target, "/"))])
+	return runIn(t, root, program, words...)
+}
+
+func tail(s string) string {
+	lines := strings.SplitAfter(s, "\n")
+	return strings.Join(lines[max(0, len(lines)-12):], "")
+}
+
+// settleTarget sets the times that nobody gave in a target to one that is old news.
+func settleTarget(t testing.TB, root string) {
+	t.Helper()
+	settle(t, filepath.Join(root, "dst"), func(at time.Time) bool { return justNow(at) })
+}

@@ -1,0 +1,330 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/lockstep-sync/lockstep/syncer"
+)
+
+// addOptions adds all options but --help and --version. Which of them have a "--no-" form is
+// as in rsync.
+func (l *line) addOptions() {
+	l.addWatching()
+	l.addSelection()
+	l.addAttributes()
+	l.addComparison()
+	l.addWriting()
+	l.addDeletion()
+	l.addOutput()
+	l.addWire()
+}
+
+func (l *line) addWatching() {
+	s := l.s
+	l.set("watch", "", &s.Watch)
+	l.set("no-tune", "", &s.NoTune)
+	l.val("settle", "", duration(&s.Settle))
+	l.val("max-delay", "", duration(&s.MaxDelay))
+	l.val("grace", "", duration(&s.Grace))
+	l.text("log-level", "", &s.LogLevel)
+	l.text("log-format", "", &s.LogFormat)
+}
+
+// addSelection: what takes part.
+func (l *line) addSelection() {
+	s := l.s
+	l.toggle("archive", "a", &s.Recurse, &s.Links, &s.Perms, &s.Times, &s.Group, &s.Owner, &s.Devices, &s.Specials)
+	// -a does not ask for recursion where there is a --files-from; -r does.
+	l.toggle("recursive", "r", &s.Recurse, &l.recurse)
+	l.toggle("links", "l", &s.Links)
+	l.toggle("devices", "", &s.Devices)
+	l.toggle("specials", "", &s.Specials)
+	l.set("", "D", &s.Devices, &s.Specials)
+	l.unset("D", "", &s.Devices, &s.Specials)
+	l.try("one-file-system", "x", func() error {
+		if s.OneFileSystem {
+			return errors.New("given twice it leaves out mount points in rsync, which lockstep cannot: once keeps them, empty")
+		}
+		s.OneFileSystem = true
+		return nil
+	})
+	l.unset("one-file-system", "x", &s.OneFileSystem)
+	l.set("copy-links", "L", &s.CopyLinks)
+	l.set("copy-unsafe-links", "", &s.CopyUnsafeLinks)
+	l.set("safe-links", "", &s.SafeLinks)
+	l.set("copy-dirlinks", "k", &s.CopyDirlinks)
+	l.toggle("munge-links", "", &s.MungeLinks)
+	l.on("relative", "R", func() { s.Relative, l.relative = true, true })
+	for _, name := range []string{"no-relative", "no-R"} {
+		l.on(name, "", func() { s.Relative, l.relative = false, true })
+	}
+	for _, name := range []string{"implied-dirs", "i-d"} {
+		l.on(name, "", func() { s.NoImpliedDirs = false })
+		l.on("no-"+name, "", func() { s.NoImpliedDirs = true })
+	}
+	l.val("files-from", "", func(v string) error {
+		l.filesFrom, l.hasFilesFrom = v, true
+		return nil
+	})
+	// As in rsync it counts for the files of rules behind it, and for --files-from anywhere.
+	l.on("from0", "0", func() { l.zeroes, s.Filter.Zeroes = true, true })
+	l.on("no-from0", "", func() { l.zeroes, s.Filter.Zeroes = false, false })
+	l.toggle("prune-empty-dirs", "m", &s.PruneEmptyDirs)
+	l.val("max-size", "", parsed(&s.MaxSize, syncer.ParseSize))
+	l.val("min-size", "", parsed(&s.MinSize, syncer.ParseSize))
+	l.val("exclude", "", func(v string) error { return s.Filter.Exclude(v) })
+	l.val("include", "", func(v string) error { return s.Filter.Include(v) })
+	l.val("filter", "f", func(v string) error { return s.Filter.Filter(v) })
+	l.val("exclude-from", "", fromFile(s.Filter.ExcludeFrom))
+	l.val("include-from", "", fromFile(s.Filter.IncludeFrom))
+	l.set("allow-empty", "", &s.AllowEmpty)
+}
+
+// addAttributes: what is kept of it.
+func (l *line) addAttributes() {
+	s := l.s
+	l.toggle("perms", "p", &s.Perms)
+	l.toggle("times", "t", &s.Times)
+	l.toggle("group", "g", &s.Group)
+	l.toggle("owner", "o", &s.Owner)
+	l.toggle("hard-links", "H", &s.HardLinks)
+	l.set("acls", "A", &s.ACLs, &s.Perms) // ACLs are permissions
+	l.unset("acls", "A", &s.ACLs)
+	l.toggle("xattrs", "X", &s.Xattrs)
+	l.toggle("atimes", "U", &s.Atimes)
+	l.toggle("crtimes", "N", &s.Crtimes)
+	l.set("executability", "E", &s.Executability)
+	l.toggle("omit-dir-times", "O", &s.OmitDirTimes)
+	l.toggle("omit-link-times", "J", &s.OmitLinkTimes)
+	l.toggle("numeric-ids", "", &s.NumericIDs)
+	l.set("fake-super", "", &s.FakeSuper)
+	l.val("chmod", "", func(v string) error {
+		c, err := syncer.ParseChmod(v)
+		s.Chmod = append(s.Chmod, c...)
+		return err
+	})
+	l.val("usermap", "", func(v string) error { return l.mapIDs("--usermap", v, &s.Usermap, &l.usermap, &s.Owner) })
+	l.val("groupmap", "", func(v string) error { return l.mapIDs("--groupmap", v, &s.Groupmap, &l.groupmap, &s.Group) })
+	l.val("chown", "", l.chown)
+}
+
+// mapIDs reads a --usermap or --groupmap, or what --chown makes of itself. There is one map,
+// of whoever gave it; a rule for ids that are not kept would do nothing.
+func (l *line) mapIDs(option, v string, to, by *string, keep *bool) error {
+	if *by != "" {
+		return fmt.Errorf("%s was given before: put all rules into one", *by)
+	}
+	if v == "" {
+		return errors.New("it is empty: write FROM:TO")
+	}
+	if err := syncer.CheckIDMap(v); err != nil {
+		return err
+	}
+	*to, *by, *keep = v, option, true
+	return nil
+}
+
+// chown reads --chown=USER:GROUP: the simple form of the two maps.
+func (l *line) chown(v string) error {
+	user, group, _ := strings.Cut(v, ":")
+	if strings.Contains(v, ",") {
+		return fmt.Errorf("%q is no USER:GROUP: a comma is for --usermap and --groupmap", v)
+	}
+	if user != "" {
+		if err := l.mapIDs("--chown", "*:"+user, &l.s.Usermap, &l.usermap, &l.s.Owner); err != nil {
+			return err
+		}
+	}
+	if group != "" {
+		return l.mapIDs("--chown", "*:"+group, &l.s.Groupmap, &l.groupmap, &l.s.Group)
+	}
+	return nil
+}
+
+// addComparison: which files are sent.
+func (l *line) addComparison() {
+	s := l.s
+	l.toggle("checksum", "c", &s.Checksum)
+	l.set("size-only", "", &s.SizeOnly)
+	l.set("ignore-times", "I", &s.IgnoreTimes)
+	l.val("modify-window", "@", number(&s.ModifyWindow))
+	l.set("update", "u", &s.Update)
+	l.set("existing", "", &s.Existing)
+	l.set("ignore-non-existing", "", &s.Existing)
+	l.set("ignore-existing", "", &s.IgnoreExisting)
+}
+
+// addWriting: how files are written.
+func (l *line) addWriting() {
+	s := l.s
+	l.toggle("whole-file", "W", &s.WholeFile)
+	l.val("block-size", "B", parsed(&s.BlockSize, syncer.ParseBlockSize))
+	l.toggle("sparse", "S", &s.Sparse)
+	l.toggle("inplace", "", &s.Inplace)
+	l.on("append", "", func() { s.Append, s.AppendVerify = true, false })
+	l.on("append-verify", "", func() { s.Append, s.AppendVerify = false, true })
+	l.unset("append", "", &s.Append, &s.AppendVerify)
+	l.set("backup", "b", &s.Backup)
+	l.unset("backup", "", &s.Backup)
+	l.val("backup-dir", "", func(v string) error {
+		s.BackupDir, s.Backup = v, true
+		return nil
+	})
+	l.val("suffix", "", func(v string) error {
+		s.Suffix, l.hasSuffix = v, true
+		return nil
+	})
+	l.toggle("partial", "", &s.Partial)
+	l.val("partial-dir", "", func(v string) error {
+		s.PartialDir, s.Partial = v, true
+		return nil
+	})
+	l.set("", "P", &s.Partial, &s.Progress)
+	l.text("temp-dir", "T", &s.TempDir)
+	l.toggle("delay-updates", "", &s.DelayUpdates)
+	l.set("fsync", "", &s.Fsync)
+	l.set("keep-dirlinks", "K", &s.KeepDirlinks)
+	l.toggle("fuzzy", "y", &s.Fuzzy)
+	l.toggle("mkpath", "", &s.Mkpath)
+	// lockstep sends one list always.
+	for _, name := range []string{"no-inc-recursive", "no-i-r"} {
+		l.on(name, "", func() {})
+	}
+}
+
+// addDeletion: what is deleted, and when.
+func (l *line) addDeletion() {
+	s := l.s
+	l.set("delete", "", &s.Delete)
+	l.deletes("del", syncer.DeleteDuring)
+	l.deletes("delete-before", syncer.DeleteBefore)
+	l.deletes("delete-during", syncer.DeleteDuring)
+	l.deletes("delete-delay", syncer.DeleteDelay)
+	l.deletes("delete-after", syncer.DeleteAfter)
+	l.set("delete-excluded", "", &s.Delete, &s.DeleteExcluded)
+	l.toggle("ignore-errors", "", &s.IgnoreErrors)
+	l.toggle("force", "", &s.Force)
+	l.val("max-delete", "", func(v string) error {
+		n := 0
+		err := number(&n)(v)
+		// To rsync a negative number means no deletion at all (rsync(1), --max-delete);
+		// to us it is the default, no limit.
+		s.MaxDelete = int64(max(n, 0))
+		return err
+	})
+}
+
+// deletes adds an option that says when to delete. Two of them must agree, but that both
+// --delete-during and --delete-delay look for what to delete during the push.
+func (l *line) deletes(name string, when syncer.When) {
+	l.try(name, "", func() error {
+		group := when
+		if when == syncer.DeleteDelay {
+			group = syncer.DeleteDuring
+		}
+		if l.when != "" && l.whenGroup != group {
+			return fmt.Errorf("%s was given before: there is one time to delete", l.when)
+		}
+		l.when, l.whenGroup = "--"+name, group
+		l.s.Delete, l.s.DeleteWhen = true, when
+		return nil
+	})
+}
+
+// addOutput: what is printed.
+func (l *line) addOutput() {
+	s := l.s
+	l.on("verbose", "v", func() { s.Verbose++ })
+	l.on("no-verbose", "", func() { s.Verbose = 0 })
+	l.on("no-v", "", func() { s.Verbose = 0 })
+	l.set("quiet", "q", &s.Quiet)
+	l.set("dry-run", "n", &s.DryRun)
+	l.toggle("itemize-changes", "i", &s.Itemize)
+	l.set("stats", "", &s.Stats)
+	l.toggle("progress", "", &s.Progress)
+	l.on("human-readable", "h", func() { s.Human++ })
+	l.on("no-human-readable", "", func() { s.Human = 0 })
+	l.on("no-h", "", func() { s.Human = 0 })
+}
+
+// addWire: connections, and what goes over them.
+func (l *line) addWire() {
+	s := l.s
+	l.addCompression()
+	l.val("bwlimit", "", parsed(&s.Bwlimit, syncer.ParseRate))
+	l.on("no-bwlimit", "", func() { s.Bwlimit = 0 })
+	l.val("timeout", "", seconds(&s.Timeout, &s.TimeoutGiven))
+	l.on("no-timeout", "", func() { s.Timeout, s.TimeoutGiven = 0, true })
+	l.val("contimeout", "", seconds(&s.ConTimeout, &s.ConGiven))
+	l.on("no-contimeout", "", func() { s.ConTimeout, s.ConGiven = 0, true })
+	l.text("password-file", "", &s.PasswordFile)
+	l.val("port", "", func(v string) (err error) {
+		s.Port, err = strconv.Atoi(v)
+		if err != nil {
+			return fmt.Errorf("%q is no port", v)
+		}
+		return nil
+	})
+	l.text("rsh", "e", &s.Rsh)
+	l.text("rsync-path", "", &s.RsyncPath)
+	l.val("remote-option", "M", func(v string) error {
+		if len(v) < 2 || v[0] != '-' || strings.IndexByte(v, 0) >= 0 {
+			return fmt.Errorf("%q is no option: it begins with a dash", v)
+		}
+		s.RemoteOptions = append(s.RemoteOptions, v)
+		return nil
+	})
+	l.on("ipv4", "4", func() { s.Family = 4 })
+	l.on("ipv6", "6", func() { s.Family = 6 })
+	l.text("address", "", &s.Address)
+	l.val("sockopts", "", func(v string) error {
+		s.Sockopts = v
+		return syncer.CheckSockopts(v)
+	})
+	l.val("protocol", "", number(&s.Protocol))
+	l.set("no-prewarm", "", &s.NoPrewarm)
+}
+
+func (l *line) addCompression() {
+	s := l.s
+	l.on("compress", "z", func() {
+		l.compressed++
+		s.Compress = true
+	})
+	for _, name := range []string{"no-compress", "no-z"} {
+		l.on(name, "", func() { s.Compress, l.compressed = false, 0 })
+	}
+	for _, name := range []string{"compress-choice", "zc"} {
+		l.val(name, "", l.compressChoice)
+	}
+	for _, name := range []string{"compress-level", "zl"} {
+		l.val(name, "", func(v string) error {
+			s.LevelGiven = true
+			return number(&s.CompressLevel)(v)
+		})
+	}
+	l.on("old-compress", "", func() { s.Compress, s.CompressChoice = true, "zlib" })
+	l.on("new-compress", "", func() { s.Compress, s.CompressChoice = true, "zlibx" })
+	l.val("skip-compress", "", func(v string) error {
+		s.SkipCompress, s.SkipGiven = v, true
+		return nil
+	})
+}
+
+// compressChoice reads --compress-choice. "auto" is what the two sides agree upon.
+func (l *line) compressChoice(v string) error {
+	known := []string{"zstd", "lz4", "zlibx", "zlib", "none"}
+	switch {
+	case v == "auto":
+		l.s.CompressChoice, l.s.Compress = "", true
+	case slices.Contains(known, v):
+		l.s.CompressChoice, l.s.Compress = v, v != "none"
+	default:
+		return &syncer.Failure{Code: syncer.CodeUnsupported, Err: fmt.Errorf("%q is none of %s", v, strings.Join(known, ", "))}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
+	"github.com/lockstep-sync/lockstep/syncer/internal/source"
+)
+
+// late are names in one directory that are to be deleted when their time comes.
+type late struct {
+	w     *twin
+	names []string
+	as    string // see removeAll
+}
+
+func (r *run) remember(w *twin, names []string) {
+	if len(names) > 0 {
+		r.late = append(r.late, late{w, names, w.entry.Name})
+	}
+}
+
+// before does what comes before the walk over tops and the deletion of missing: with
+// --delete-before, everything is found before anything is deleted, so that an error anywhere
+// in the source is known by then.
+func (r *run) before(ctx context.Context, tops []flist.Entry, missing []string) {
+	if !r.opts.Delete || r.opts.DeleteWhen != option.Before {
+		return
+	}
+	for _, name := range missing {
+		w := &twin{entry: flist.Entry{Name: path.Dir(name)}}
+		r.late = append(r.late, late{w, []string{name}, name})
+	}
+	for _, e := range tops {
+		r.pass(ctx, e)
+	}
+	r.deleteLate(ctx)
+}
+
+// after does what comes when all files are there: what was delayed, deletions, and last the
+// times of the directories that it changed.
+func (r *run) after(ctx context.Context, tops []flist.Entry) {
+	if r.postpones() {
+		r.settle()
+	}
+	if r.opts.DelayUpdates {
+		r.then(func() { r.placeDelayed(ctx) })
+		r.settle()
+	}
+	if r.opts.Delete && r.opts.DeleteWhen == option.After {
+		for _, e := range tops {
+			r.pass(ctx, e)
+		}
+	}
+	r.deleteLate(ctx)
+	for _, w := range r.left {
+		r.leaveNow(w)
+	}
+	r.tellHeld()
+}
+
+// postpones says whether directories change once more after the walk left them.
+func (r *run) postpones() bool {
+	return r.opts.DelayUpdates || r.opts.Delete && (r.opts.DeleteWhen == option.Delay || r.opts.DeleteWhen == option.After)
+}
+
+// settle waits until all that the walk began is done and accounted for.
+func (r *run) settle() {
+	done := make(chan struct{})
+	r.then(func() { close(done) })
+	<-done
+}
+
+// pass finds what is extraneous in the twin of e, a directory, and below it. What cannot be
+// read is the walk's to tell.
+func (r *run) pass(ctx context.Context, e flist.Entry) {
+	if ctx.Err() != nil || r.t.root == nil || r.src.Crosses(e.Name) {
+		return
+	}
+	entries, complete, err := r.look(e.Name, func(_ string, err error) { r.suspect(err) })
+	if err != nil {
+		return
+	}
+	w := r.revisit(e)
+	if w == nil {
+		return // there is nothing yet
+	}
+	entries = r.withoutHollow(entries)
+	if complete && r.prunes(w) {
+		if names, err := r.names(w); err != nil {
+			r.refused(e.Name, err)
+		} else {
+			r.remember(w, r.extraneous(w, entries, names))
+		}
+	}
+	w.dir.Close()
+	if w.restore {
+		r.left = append(r.left, w)
+	}
+	for _, d := range entries {
+		if d.IsDir() {
+			r.pass(ctx, d)
+		}
+	}
+}
+
+// revisit opens the twin of e as it stands; nil: there is none.
+func (r *run) revisit(e flist.Entry) *twin {
+	at, base, err := r.t.holder(e.Name)
+	if err != nil {
+		return nil
+	}
+	defer at.Close()
+	have, err := at.Lstat(base)
+	if err != nil || have.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return nil
+	}
+	w := &twin{entry: e, isPart: true, want: r.t.attrs(&e, &have)}
+	if !r.t.id.super && !r.opts.DryRun {
+		w.restore, _ = at.MakeUsable(base) // opening it will tell
+	}
+	if w.dir, err = at.Open(base); err != nil {
+		r.refused(e.Name, err)
+		return nil
+	}
+	return w
+}
+
+// deleteLate deletes what was remembered.
+func (r *run) deleteLate(ctx context.Context) {
+	for _, l := range r.late {
+		if ctx.Err() != nil || r.t.root == nil {
+			break
+		}
+		w := l.w
+		w.writable = false
+		r.touch(w) // it was left, with the mode that it is to have
+		var err error
+		w.dir, err = r.t.root.Open(w.entry.Name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP):
+			continue // it went with another
+		case err != nil:
+			r.refused(w.entry.Name, err)
+			continue
+		}
+		r.removeAll(ctx, w, l.names, l.as)
+		w.dir.Close()
+		w.dir = nil
+		if r.opts.DeleteWhen != option.Before {
+			r.leaveNow(w) // the walk comes by again after a deletion before
+		}
+	}
+	r.late = nil
+}
+
+// isHollow says whether name is a directory of the source that --prune-empty-dirs leaves out:
+// with no file in it, nor in any directory below, and no rule that protects one of those
+// (rsync 3.5.0 flist.c, flist_sort_and_clean).
+func (r *run) isHollow(name string) bool {
+	if !r.opts.PruneEmptyDirs || name == "." || name == r.src.Top() {
+		return false
+	}
+	hollow, known := r.hollow[name]
+	if !known {
+		hollow = r.lookHollow(name)
+		if r.hollow == nil {
+			r.hollow = map[string]bool{}
+		}
+		r.hollow[name] = hollow
+	}
+	return hollow
+}
+
+func (r *run) lookHollow(name string) bool {
+	if r.opts.Filter.Protected(name, true) {
+		return false
+	}
+	e, err := r.src.Lstat(name)
+	if err != nil || !e.IsDir() {
+		return false
+	}
+	if r.src.Crosses(name) {
+		return true
+	}
+	entries, complete, err := r.look(name, func(string, error) {})
+	if err != nil || !complete {
+		return false
+	}
+	for i := range entries {
+		if !entries[i].IsDir() || !r.isHollow(entries[i].Name) {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutHollow are entries without the directories that --prune-empty-dirs leaves out.
+func (r *run) withoutHollow(entries []flist.Entry) []flist.Entry {
+	if !r.opts.PruneEmptyDirs {
+		return entries
+	}
+	kept := entries[:0]
+	for _, e := range entries {
+		if !e.IsDir() || !r.isHollow(e.Name) {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// look lists a directory of the source. complete says that a name that is not in the list is
+// not in the directory, or is to be deleted all the same if it is not found there. The error
+// says that the directory is gone. What else went wrong goes to problem.
+func (r *run) look(dir string, problem func(path string, err error)) (entries []flist.Entry, complete bool, err error) {
+	entries, problems, err := r.src.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, err
+	}
+	complete = err == nil && len(problems) == 0 || r.opts.IgnoreErrors
+	if err != nil {
+		problem(dir, err)
+		complete = complete && !errors.Is(err, source.ErrUnmounted)
+	}
+	for _, p := range problems {
+		problem(p.Path, p.Err)
+		complete = complete && !errors.Is(p.Err, source.ErrUnmounted)
+	}
+	return entries, complete, nil
+}

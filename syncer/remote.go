@@ -1,0 +1,337 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/rate"
+	"github.com/lockstep-sync/lockstep/syncer/internal/report"
+	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
+	"github.com/lockstep-sync/lockstep/syncer/internal/source"
+	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
+)
+
+// remote is an rsync on another machine as a target: one run of the protocol, or two, a push.
+type remote struct {
+	cfg  *Config
+	link link
+	sent recent
+	// limit is --bwlimit, kept over all connections.
+	limit *rate.Limiter
+
+	// What is known of the peer from earlier runs.
+	old     bool            // it cannot delete single names: rsync 3.0, or it is not to
+	without map[string]bool // long options that it refuses and that can be done without
+	noLinks bool            // it refuses what relink needs
+}
+
+// link is a way to a peer.
+type link interface {
+	// run does one job. Where it could not begin with ErrNoMissingArgs nothing happened.
+	run(ctx context.Context, src *source.Tree, o sender.Options, j *sender.Job) (sender.Result, error)
+	close() error
+}
+
+func newRemote(cfg *Config) (*remote, error) {
+	r := &remote{cfg: cfg, limit: rate.New(cfg.Options.Bwlimit), without: map[string]bool{}}
+	var err error
+	if cfg.Target.Shell() {
+		r.link, err = newShell(cfg)
+	} else {
+		r.link, err = newDaemon(cfg)
+	}
+	return r, err
+}
+
+// Close ends what is kept open between pushes.
+func (d *remote) Close() error { return d.link.close() }
+
+// with is the same target with other options, over the same link.
+func (d *remote) with(cfg *Config) *remote {
+	return &remote{cfg: cfg, link: d.link, limit: d.limit, old: d.old, without: d.without}
+}
+
+// full pushes everything. The list holds the whole tree: both sides need it to number the files.
+func (d *remote) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
+	top, err := src.Lstat(src.Top())
+	if err != nil {
+		return Report{}, report.Fail(CodePartial, fmt.Errorf("look at the source: %w", err), "")
+	}
+	top.Flags |= flist.Top
+	w := walk{src: src, top: top, job: j, hollow: newHollow(&d.cfg.Options)}
+	if top.IsDir() {
+		rep, broken, err := d.walk(ctx, src, &w)
+		if err != nil || !broken {
+			return rep, err
+		}
+		// What could not be read spared everything from being deleted. In one list it spares itself alone.
+	}
+	l := lister{src: src, prune: j.prune, since: j.since, hollow: newHollow(&d.cfg.Options)}
+	if err := l.tree(ctx, top); err != nil {
+		return Report{}, err
+	}
+	return d.run(ctx, src, l, false)
+}
+
+// walk pushes everything while it is listed. broken says that the peer stopped deleting, because
+// something could not be read.
+func (d *remote) walk(ctx context.Context, src *source.Tree, w *walk) (rep Report, broken bool, err error) {
+	rules, err := d.cfg.Filter.Wire(d.cfg.DeleteExcluded)
+	if err != nil {
+		return rep, false, report.Fail(CodeUsage, err, "")
+	}
+	j := sender.Job{Walk: w, Delete: w.job.prune, Prune: w.job.prune, Filter: rules}
+	res, err := d.push(ctx, src, &j)
+	problems := w.close()
+	rep = reportOf(res)
+	rep.Problems = append(rep.Problems, problems...)
+	if err == nil && d.believes() {
+		rep, err = d.runAgain(ctx, src, rep, d.unbelieved(src, &j.List, &res))
+	}
+	return rep, w.job.prune && res.Broken, err
+}
+
+// partial pushes exactly what the plan says. To a peer that cannot delete single names it
+// says what the directories hold that they were in, and the peer prunes those.
+func (d *remote) partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
+	links, err := d.relink(ctx, src, &j)
+	if err != nil {
+		return links, err
+	}
+	rep, err := d.whole(ctx, src, plan, j)
+	rep.Stats.Add(links.Stats)
+	return rep, err
+}
+
+func (d *remote) whole(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
+	if !d.old || len(plan.Missing) == 0 {
+		rep, err := d.pushPlan(ctx, src, plan, j)
+		if !errors.Is(err, sender.ErrNoMissingArgs) {
+			return rep, err
+		}
+		d.old = true
+	}
+	return d.pushPlan(ctx, src, plan, j)
+}
+
+func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
+	l := lister{src: src, prune: j.prune, since: j.since, believed: j.believed, hollow: newHollow(&d.cfg.Options), missing: j.prune && !d.old}
+	for _, e := range plan.Entries {
+		j.believed.unmark(&e)
+		if !d.sent.is(&e) {
+			l.entries.Add(e)
+		}
+	}
+	for _, e := range plan.Trees {
+		if err := l.tree(ctx, e); err != nil {
+			return Report{}, err
+		}
+	}
+	for _, name := range plan.Missing {
+		if d.old {
+			l.siblings(parent(name))
+		} else {
+			l.entries.Add(flist.Entry{Name: name})
+		}
+	}
+	for _, name := range plan.Unsure {
+		l.siblings(parent(name)) // the peer sees what stands there, and knows the rules
+	}
+	if l.entries.Len() == 0 {
+		return Report{Problems: l.problems}, nil
+	}
+	for _, e := range plan.Parents {
+		l.entries.Add(e)
+	}
+	return d.run(ctx, src, l, len(plan.Missing) > 0)
+}
+
+// run pushes a list; a second run compares by content what the first one's look at size
+// and time passed over although its bytes are said to have changed.
+func (d *remote) run(ctx context.Context, src *source.Tree, l lister, missing bool) (Report, error) {
+	rules, err := d.cfg.Filter.Wire(d.cfg.DeleteExcluded)
+	if err != nil {
+		return Report{}, report.Fail(CodeUsage, err, "")
+	}
+	j := sender.Job{
+		List:   sender.NewList(l.entries),
+		Delete: l.prune,
+		// Deleting a directory spares what a rule protects in it only if the peer knows the rules.
+		Prune:  l.pruned || missing && len(rules) > 0,
+		Filter: rules,
+	}
+	res, err := d.push(ctx, src, &j)
+	rep := reportOf(res)
+	rep.Problems = append(rep.Problems, l.problems...)
+	if err != nil || !d.believes() {
+		return rep, err
+	}
+	return d.runAgain(ctx, src, rep, d.unbelieved(src, &j.List, &res))
+}
+
+// runAgain adds to rep what a run over again does.
+func (d *remote) runAgain(ctx context.Context, src *source.Tree, rep Report, again sender.Entries) (Report, error) {
+	if again.Len() == 0 {
+		return rep, nil
+	}
+	j := sender.Job{List: sender.NewList(again), IgnoreTimes: true}
+	stats := rep.Stats
+	res, err := d.push(ctx, src, &j)
+	second := reportOf(res)
+	stats.Add(transferOf(second.Stats))
+	rep.Stats = stats
+	rep.Problems = append(rep.Problems, second.Problems...)
+	rep.Changed = append(rep.Changed, second.Changed...)
+	rep.Partial = rep.Partial || second.Partial
+	return rep, err
+}
+
+// believes says whether files are compared by content although size and time agree. With some options
+// the first run did so already, or the second one would pass them over as the first did.
+func (d *remote) believes() bool {
+	o := &d.cfg.Options
+	return !o.DryRun && !o.Checksum && !o.IgnoreTimes && !o.SizeOnly && !o.IgnoreExisting && !o.Append && !o.AppendVerify
+}
+
+// unbelieved lists the files of list whose content is said to have changed and which the
+// receiver did not ask for, with the directories above them.
+func (d *remote) unbelieved(src *source.Tree, list *sender.List, res *sender.Result) sender.Entries {
+	if list.Len() == 0 {
+		return d.unbelievedOf(src, res.Passed)
+	}
+	var again sender.Entries
+	want := map[string]bool{}
+	linked := linkedInDoubt(list, res)
+	for i := range list.Len() {
+		e := list.At(i)
+		doubt := e.Flags&flist.Content != 0 && e.IsRegular() && !res.Requested[i] && !d.sent.is(e)
+		if e.Flags&flist.Linked != 0 {
+			doubt = linked[source.InodeOf(e)]
+		}
+		if doubt {
+			again.Add(*e)
+			for dir := parent(e.Name); dir != "" && !want[dir]; dir = parent(dir) {
+				want[dir] = true
+			}
+		}
+	}
+	if again.Len() == 0 {
+		return again
+	}
+	for e := range list.All() {
+		if e.IsDir() && want[e.Name] {
+			dir := *e
+			setPartial(&dir)
+			again.Add(dir)
+		}
+	}
+	return again
+}
+
+// unbelievedOf is unbelieved for files of a walk, whose directories were forgotten.
+func (d *remote) unbelievedOf(src *source.Tree, files []flist.Entry) sender.Entries {
+	var again sender.Entries
+	there := map[string]bool{}
+	for _, e := range files {
+		if d.sent.is(&e) || !d.addAbove(src, &again, there, e.Name) {
+			continue
+		}
+		again.Add(e)
+	}
+	return again
+}
+
+// addAbove adds the directories above name, once, and says whether all are there.
+func (d *remote) addAbove(src *source.Tree, to *sender.Entries, there map[string]bool, name string) bool {
+	dir := parent(name)
+	if dir == "" || dir == "." && src.Top() != "." {
+		return true
+	}
+	if ok, known := there[dir]; known {
+		return ok
+	}
+	e, err := src.Lstat(dir)
+	there[dir] = err == nil && e.IsDir() && d.addAbove(src, to, there, dir)
+	if there[dir] {
+		setPartial(&e)
+		to.Add(e)
+	}
+	return there[dir]
+}
+
+// linkedInDoubt are the regular files with several names one of which is said to have other content,
+// if the receiver asked for none of them: each goes again with all its names, or it would lose some.
+func linkedInDoubt(list *sender.List, res *sender.Result) map[source.Inode]bool {
+	doubt := map[source.Inode]bool{}
+	for i := range list.Len() {
+		e := list.At(i)
+		if e.Flags&flist.Linked == 0 || !e.IsRegular() {
+			continue
+		}
+		id := source.InodeOf(e)
+		if res.Requested[i] {
+			doubt[id] = false
+		} else if known, asked := doubt[id]; e.Flags&flist.Content != 0 && (known || !asked) {
+			doubt[id] = true
+		}
+	}
+	return doubt
+}
+
+// transferOf is what a second run over listed files adds to the first one's statistics.
+func transferOf(s Stats) Stats {
+	return Stats{Transferred: s.Transferred, TransferredSize: s.TransferredSize, Literal: s.Literal,
+		Matched: s.Matched, Sent: s.Sent, Received: s.Received, ListBytes: s.ListBytes, Changed: s.Changed}
+}
+
+func reportOf(res sender.Result) Report {
+	return Report{
+		Stats:       res.Stats,
+		Problems:    res.Problems,
+		Changed:     res.Changed,
+		Partial:     res.Partial || res.IOError&wire.IOErrorGeneral != 0,
+		DeletesHeld: res.IOError&wire.IOErrorDelLimit != 0,
+	}
+}
+
+// push does one run. An option of our own that the peer is configured to refuse is left out from
+// then on.
+func (d *remote) push(ctx context.Context, src *source.Tree, j *sender.Job) (sender.Result, error) {
+	var batch sending
+	if d.cfg.Keep {
+		j.Sent = batch.add
+	}
+	res, err := d.link.run(ctx, src, d.options(), j)
+	for err != nil && d.canDoWithout(res.Refused) {
+		if res.Refused == missingArgs {
+			return res, sender.ErrNoMissingArgs
+		}
+		batch = sending{}
+		res, err = d.link.run(ctx, src, d.options(), j)
+	}
+	if err == nil && !res.Partial {
+		d.sent.add(&batch)
+	}
+	return res, err
+}
+
+const missingArgs = "delete-missing-args"
+
+// canDoWithout notes that the peer refuses an option, and says whether that is news and a
+// run can do without it.
+func (d *remote) canDoWithout(refused string) bool {
+	switch refused {
+	case missingArgs, "force", "modify-window":
+	default:
+		return false
+	}
+	known := d.without[refused]
+	d.without[refused] = true
+	return !known
+}
+
+func (d *remote) options() sender.Options {
+	return sender.Options{Set: d.cfg.Options, Sink: d.cfg.Sink, Protocol: d.cfg.Protocol, Limit: d.limit, Without: d.without}
+}

@@ -36,7 +36,7 @@ func compressible(t *testing.T, dir string, seed uint64) {
 		write(t, fmt.Sprintf("%s/noise %d.jpg", dir, n), noise(seed+uint64(i), n))
 	}
 	write(t, dir+"/text.gz", prose(seed, 200_000))
-	write(t, dir+"/big", prose(1, 3_000_000)+noise(1, 3_000_000))
+	write(t, dir+"/big", prose(1, 1_500_000)+noise(1, 1_000_000))
 }
 
 // edited is a file with insertions, deletions, moved parts and repetitions of what it has: literals of
@@ -83,6 +83,9 @@ func compressions() map[string]compression {
 func TestInteropCompress(t *testing.T) {
 	for _, protocol := range []int{30, 31, 32} {
 		for name, c := range compressions() {
+			if c.given && protocol != 31 {
+				continue // a level is the sender's affair
+			}
 			t.Run(fmt.Sprintf("protocol %d/%s", protocol, name), func(t *testing.T) {
 				t.Parallel()
 				r := newRig(t)

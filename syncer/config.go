@@ -23,7 +23,7 @@ type Config struct {
 	// AllowEmpty says that an empty source may empty the target.
 	AllowEmpty bool
 	// Keep says that the Syncer lives on after a push: a missing source is waited for,
-	// and what was sent is remembered.
+	// what was sent is remembered, and connections are kept. Nobody is asked for a password.
 	Keep bool
 
 	Options

@@ -5,7 +5,8 @@
 // reported and tried again; nothing is deleted that was not seen to be gone from a
 // source that is who it was; a target never shows half a file.
 //
-//  1. ParseTarget tells a local directory from a daemon's module; New checks the rest.
+//  1. ParseTarget tells a local directory from a daemon's module and from a directory behind a
+//     remote shell; New checks the rest, Close ends what was kept open.
 //  2. Push looks at each path of a batch on the disk and sends exactly what is there,
 //     the directories above it, and, where deleting is allowed, the names that are gone.
 //     Its cost follows the batch, not the tree. The batch that holds "." as a tree is
@@ -15,8 +16,8 @@
 //  4. Run takes batches from a Feed, one at a time, and gives back what failed: with
 //     exponential backoff, for ever.
 //
-// A target is an interface: the local directory (internal/local) and the daemon
-// (internal/sender) stand behind it, both reading the source through internal/source.
+// A target is an interface: the local directory (internal/local) and the rsync of another machine
+// (internal/sender), a daemon or behind a shell (internal/rsh), stand behind it, both reading the source through internal/source.
 // What is due when is the feed's business. Errors carry rsync's exit codes: see Failure,
 // ErrRoot, ErrEmptySource.
 package syncer

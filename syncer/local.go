@@ -80,7 +80,7 @@ func (l *localDir) open(prune bool) (*local.Target, error) {
 	if err != nil {
 		hint := ""
 		if errors.Is(err, fs.ErrNotExist) {
-			hint = "of the target only the last directory is made"
+			hint = "of the target only the last directory is made; --mkpath makes all"
 		}
 		return nil, report.Fail(CodeFile, fmt.Errorf("open the target: %w", err), hint)
 	}

@@ -73,7 +73,7 @@ func (d *remote) runLinks(ctx context.Context, r *relinking, checksum bool, know
 	switch {
 	case ctx.Err() != nil:
 		return stats, context.Cause(ctx)
-	case res.Refused != "":
+	case res.Refused != "", err != nil && ExitCode(Report{}, err) == CodeUnsupported:
 		d.noLinks = true
 	case err == nil && !res.Partial && len(res.Problems) == 0:
 		for _, name := range r.linked {

@@ -347,3 +347,72 @@ func (m *mover) disturb(rnd *rand.Rand) {
 	}
 	m.batch.Moves = moves
 }
+
+// A daemon that refuses what the first run needs gets the ordinary push, and is not asked again.
+func TestMovesRefused(t *testing.T) {
+	r := newRig(t, func(c *syncertest.DaemonConfig) { c.Modules[0].Extra = []string{"refuse options = hard-links"} })
+	movable(t, r.src)
+	cfg := r.config()
+	cfg.Delete, cfg.Keep = true, true
+	s := r.syncer(cfg)
+	defer s.Close()
+	rep, err := s.Push(t.Context(), syncer.Full())
+	r.mustBeWhole(rep, err)
+	for _, mv := range [][2]string{{"d", "g"}, {"g", "d"}} {
+		m := &mover{rig: r}
+		m.mv(mv[0], mv[1])
+		rep, err = s.Push(t.Context(), m.batch)
+		r.mustBeWhole(rep, err)
+		r.equal()
+		if rep.Stats.Literal < movedFile {
+			t.Errorf("%v moved although it was refused: %+v", mv, rep.Stats)
+		}
+	}
+	if n := strings.Count(r.daemon.Log(), "refus"); n > 1 {
+		t.Errorf("asked %d times:\n%s", n, r.daemon.Log())
+	}
+}
+
+// With options under which a push would not make the new name, or not delete the old one, a move does
+// not either.
+func TestMovesLeftOut(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		set      func(*syncer.Options)
+		old, new bool // are there afterwards
+	}{
+		{"delete off", func(o *syncer.Options) { o.Delete = false }, true, true},
+		{"existing", func(o *syncer.Options) { o.Existing = true }, false, false},
+		{"max size", func(o *syncer.Options) { o.MaxSize = movedFile / 2 }, false, false},
+		{"dry run", func(o *syncer.Options) { o.DryRun = true }, true, false},
+	} {
+		for _, local := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%v", c.name, local), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t)
+				movable(t, r.src)
+				cfg := r.config()
+				cfg.Delete = true
+				r.mustPush(cfg)
+				if local {
+					cfg.Target = syncer.Target{Path: r.dst}
+				}
+				cfg.Keep = true
+				c.set(&cfg.Options)
+				s := r.syncer(cfg)
+				defer s.Close()
+				if _, err := s.Push(t.Context(), syncer.Full()); err != nil {
+					t.Fatal(err)
+				}
+				m := &mover{rig: r}
+				m.mv("d", "g")
+				if _, err := s.Push(t.Context(), m.batch); err != nil {
+					t.Fatal(err)
+				}
+				if was, is := exists(t, r.at("d/1")), exists(t, r.at("g/1")); was != c.old || is != c.new {
+					t.Errorf("the old name is there: %v, the new one: %v", was, is)
+				}
+			})
+		}
+	}
+}

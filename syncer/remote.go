@@ -53,44 +53,26 @@ func (d *remote) with(cfg *Config) *remote {
 	return &remote{cfg: cfg, link: d.link, limit: d.limit, old: d.old, without: d.without}
 }
 
-// full pushes everything. The list holds the whole tree: both sides need it to number the files.
+// full pushes everything, listing it meanwhile where that can be.
 func (d *remote) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
 	top, err := src.Lstat(src.Top())
 	if err != nil {
 		return Report{}, report.Fail(CodePartial, fmt.Errorf("look at the source: %w", err), "")
 	}
 	top.Flags |= flist.Top
-	w := walk{src: src, top: top, job: j, hollow: newHollow(&d.cfg.Options)}
-	if top.IsDir() {
-		rep, broken, err := d.walk(ctx, src, &w)
-		if err != nil || !broken {
-			return rep, err
-		}
-		// What could not be read spared everything from being deleted. In one list it spares itself alone.
+	// Of a file with several names none is known to be in doubt before all of them were seen.
+	if top.IsDir() && (!d.cfg.HardLinks || j.since.IsZero() && !d.cfg.DryRun) {
+		return d.walk(ctx, src, &walk{src: src, top: top, job: j, hollow: newHollow(&d.cfg.Options)})
 	}
-	l := lister{src: src, prune: j.prune, since: j.since, hollow: newHollow(&d.cfg.Options)}
+	l := d.lister(src, j)
 	if err := l.tree(ctx, top); err != nil {
 		return Report{}, err
 	}
 	return d.run(ctx, src, l, false)
 }
 
-// walk pushes everything while it is listed. broken says that the peer stopped deleting, because
-// something could not be read.
-func (d *remote) walk(ctx context.Context, src *source.Tree, w *walk) (rep Report, broken bool, err error) {
-	rules, err := d.cfg.Filter.Wire(d.cfg.DeleteExcluded)
-	if err != nil {
-		return rep, false, report.Fail(CodeUsage, err, "")
-	}
-	j := sender.Job{Walk: w, Delete: w.job.prune, Prune: w.job.prune, Filter: rules}
-	res, err := d.push(ctx, src, &j)
-	problems := w.close()
-	rep = reportOf(res)
-	rep.Problems = append(rep.Problems, problems...)
-	if err == nil && d.believes() {
-		rep, err = d.runAgain(ctx, src, rep, d.unbelieved(src, &j.List, &res))
-	}
-	return rep, w.job.prune && res.Broken, err
+func (d *remote) lister(src *source.Tree, j job) lister {
+	return lister{src: src, prune: j.prune, since: j.since, hollow: newHollow(&d.cfg.Options)}
 }
 
 // partial pushes exactly what the plan says. To a peer that cannot delete single names it
@@ -273,7 +255,7 @@ func linkedInDoubt(list *sender.List, res *sender.Result) map[source.Inode]bool 
 		id := source.InodeOf(e)
 		if res.Requested[i] {
 			doubt[id] = false
-		} else if known, asked := doubt[id]; e.Flags&flist.Content != 0 && (known || !asked) {
+		} else if _, decided := doubt[id]; e.Flags&flist.Content != 0 && !decided {
 			doubt[id] = true
 		}
 	}

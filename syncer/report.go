@@ -68,6 +68,15 @@ type Report struct {
 	DeletesHeld bool // --max-delete stopped deletions
 }
 
+// add adds what another run of the same push brought about.
+func (r *Report) add(o Report) {
+	r.Stats.Add(o.Stats)
+	r.Problems = append(r.Problems, o.Problems...)
+	r.Changed = append(r.Changed, o.Changed...)
+	r.Partial = r.Partial || o.Partial
+	r.DeletesHeld = r.DeletesHeld || o.DeletesHeld
+}
+
 // Whole says that everything arrived.
 func (r *Report) Whole() bool {
 	return !r.Partial && len(r.Problems) == 0 && len(r.Changed) == 0

@@ -76,7 +76,9 @@ func (s *Syncer) retry(err error, failures int) time.Duration {
 // giveBack defers what a push that reached its end did not bring over.
 func (s *Syncer) giveBack(feed Feed, b Batch, rep *Report) {
 	if rep.Partial {
-		// The target said what failed in words for people: all of the batch is in doubt.
+		// The target said what failed in words for people: all of the batch is in doubt. But what moved
+		// has moved there, too: the old names are gone, or about to be.
+		b.Moves = nil
 		feed.Defer(b, s.failed(b.Paths))
 		return
 	}

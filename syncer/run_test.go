@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
@@ -121,7 +123,7 @@ func TestRunGivesBackWhatFailed(t *testing.T) {
 func TestRunGivesBackPaths(t *testing.T) {
 	target := &scripted{answers: []func() (Report, error){func() (Report, error) {
 		return Report{
-			Problems: []Problem{{Path: "secret", Err: fs.ErrPermission}, {Path: "gone", Err: fs.ErrNotExist}},
+			Problems: []Problem{{Path: "secret", Err: fs.ErrPermission}, {Path: "gone", Err: fs.ErrNotExist}, {Path: "kept", Err: report.ErrHeld}},
 			Changed:  []string{"log"},
 		}, nil
 	}}}
@@ -132,7 +134,7 @@ func TestRunGivesBackPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Batch{
-		{Oldest: b.Oldest, Paths: []Path{{Name: "secret", Tree: true, Content: true}}},
+		{Oldest: b.Oldest, Paths: []Path{{Name: "secret", Tree: true, Content: true}, {Name: "kept", Tree: true}}},
 		{Oldest: b.Oldest, Paths: []Path{{Name: "gone", Tree: true}, {Name: "log", Content: true}}},
 	}
 	if diff := cmp.Diff(want, f.deferred); diff != "" {

@@ -3,7 +3,10 @@ package syncer
 import (
 	"context"
 	"io"
+	"io/fs"
 	"sync"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
@@ -11,9 +14,12 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 )
 
-// walkAhead is how many directories are read before the peer wants them: reading and sending
-// take turns no longer than it takes to read a large one.
-const walkAhead = 64
+const (
+	// dirsAhead and entriesAhead bound what is read before the peer wants it: enough that reading
+	// does not wait for sending, nor sending for reading, and little enough to be held.
+	dirsAhead    = 1_000
+	entriesAhead = 10_000
+)
 
 // walk lists a whole source while it is pushed.
 type walk struct {
@@ -24,18 +30,20 @@ type walk struct {
 	list   lister // what Whole gathered
 
 	dirs    chan sender.Dir
+	room    *semaphore.Weighted // in entries
 	walking sync.WaitGroup
 	stop    context.CancelFunc
-	err     error // why dirs ended
+	err     error         // why dirs ended
+	later   []flist.Entry // directories that could not be read whole, not listed for now
 }
 
 // Begin is sender.Walk's. Directories are read ahead by a goroutine that lasts until close.
 func (w *walk) Begin(ctx context.Context) error {
 	w.close()
-	w.list = lister{}
-	dirs := make(chan sender.Dir, walkAhead)
+	w.list, w.later, w.err = lister{}, nil, nil
+	dirs := make(chan sender.Dir, dirsAhead)
 	ctx, w.stop = context.WithCancel(ctx)
-	w.dirs = dirs
+	w.dirs, w.room = dirs, semaphore.NewWeighted(entriesAhead)
 	w.walking.Go(func() {
 		defer close(dirs)
 		w.err = w.src.Descend(ctx, w.top, w.visit(ctx), func(p report.Problem) { w.list.problems = append(w.list.problems, p) })
@@ -44,24 +52,49 @@ func (w *walk) Begin(ctx context.Context) error {
 }
 
 // Next is sender.Walk's.
-func (w *walk) Next(context.Context) (sender.Dir, error) {
-	d, ok := <-w.dirs
+func (w *walk) Next(_ context.Context, wait bool) (sender.Dir, error) {
+	var d sender.Dir
+	ok := false
+	if wait {
+		d, ok = <-w.dirs
+	} else {
+		select {
+		case d, ok = <-w.dirs:
+		default:
+			return d, sender.ErrNotYet
+		}
+	}
 	switch {
 	case ok:
+		w.room.Release(roomOf(d.Entries))
 		return d, nil
 	case w.err != nil:
-		return sender.Dir{}, w.err
+		return d, w.err
 	}
-	return sender.Dir{}, io.EOF
+	return d, io.EOF
 }
+
+func roomOf(entries []flist.Entry) int64 { return int64(min(len(entries), entriesAhead)) }
 
 func (w *walk) visit(ctx context.Context) source.Visit {
 	return func(dir flist.Entry, entries []flist.Entry, partial bool) error {
+		if partial && w.job.prune {
+			// The peer prunes what it has a list for, unless it was told not to when it heard of
+			// the directory, which was too early for all but the first.
+			if dir.Name != w.top.Name {
+				w.later = append(w.later, dir)
+				return fs.SkipDir
+			}
+			setPartial(&dir)
+		}
 		for i := range entries {
 			w.job.mark(&entries[i])
 		}
+		if err := w.room.Acquire(ctx, roomOf(entries)); err != nil {
+			return context.Cause(ctx)
+		}
 		select {
-		case w.dirs <- sender.Dir{Self: dir, Entries: entries, Broken: partial}:
+		case w.dirs <- sender.Dir{Self: dir, Entries: entries}:
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -71,6 +104,8 @@ func (w *walk) visit(ctx context.Context) source.Visit {
 
 // Whole is sender.Walk's.
 func (w *walk) Whole(ctx context.Context) (sender.List, error) {
+	w.close()
+	w.later = nil
 	w.list = lister{src: w.src, prune: w.job.prune, since: w.job.since, hollow: w.hollow}
 	if err := w.list.tree(ctx, w.top); err != nil {
 		return sender.List{}, err

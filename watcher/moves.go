@@ -68,23 +68,36 @@ func (t *tree) moved(moves []move) {
 	if len(moves) == 0 {
 		return
 	}
-	ids := make(map[string]inode) // directories that moved in this round, by their new names
 	for _, m := range moves {
 		from, ok := relPath(t.root, cleanName(m.from))
 		to, okTo := relPath(t.root, cleanName(m.to))
 		if !ok || !okTo || from == "." || to == "." {
 			continue
 		}
-		id := ids[from]
-		delete(ids, from)
+		id := t.movedTo[from]
+		delete(t.movedTo, from)
 		if n := t.byPath[cleanName(m.from)]; n != nil && id == (inode{}) {
 			id = n.id
 		}
-		ids[to] = id
+		delete(t.movedTo, to)
+		t.noteMoved(joinPath(t.root, to), id)
 		if !t.hidden(from, id) && !t.hidden(to, id) {
 			t.marks.addMove(move{from, to, id})
 		}
 	}
+}
+
+// noteMoved notes that the directory id is, or was, at abs, where the table does not have it. What is
+// wrong in that is found out by who looks at the directory.
+func (t *tree) noteMoved(abs string, id inode) {
+	rel, ok := relPath(t.root, abs)
+	if !ok || id == (inode{}) {
+		return
+	}
+	if t.movedTo == nil || len(t.movedTo) > maxMoves {
+		t.movedTo = make(map[string]inode)
+	}
+	t.movedTo[rel] = id
 }
 
 // hidden reports whether rel takes no part. Of what is not known as a directory the disk may know

@@ -28,6 +28,7 @@ type pending struct {
 	wake chan struct{} // holds one token while there is something to take
 	rest chan struct{} // holds one token when something came after half a rename
 	max  int
+	wait time.Duration // see halfWait
 
 	mu     sync.Mutex // guards all below; held for a map operation at most
 	index  map[string]int
@@ -52,6 +53,7 @@ func newPending(limit int) *pending {
 		wake:  make(chan struct{}, 1), // one token: any number of events is one reason to wake up
 		rest:  make(chan struct{}, 1),
 		max:   limit,
+		wait:  halfWait,
 		index: make(map[string]int),
 	}
 }
@@ -106,7 +108,7 @@ func (p *pending) whole(ctx context.Context) {
 	if !half {
 		return
 	}
-	t := time.NewTimer(halfWait)
+	t := time.NewTimer(p.wait)
 	defer t.Stop()
 	select {
 	case <-p.rest:

@@ -26,8 +26,9 @@ type tree struct {
 
 	table
 	polled    polledSet
-	marks     *changeSet // where changes go
-	rootMoved bool       // an event told that the root's own watch is gone
+	movedTo   map[string]inode // directories that were moved, by relative path: they may move on unseen
+	marks     *changeSet       // where changes go
+	rootMoved bool             // an event told that the root's own watch is gone
 	dirents   []byte
 	events    uint64
 }
@@ -227,6 +228,7 @@ func (t *tree) claim(abs string, id inode) bool {
 		return false
 	}
 	t.forget(other) // it moved here; events on its old name are still to come
+	t.noteMoved(other.path, id)
 	t.mark(other.path, true, true)
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,10 +23,24 @@ type row struct {
 	// unseen says why the result is the same as without the options; "" asks for a difference,
 	// without which the row would hold nothing.
 	unseen string
-	// code is what lockstep ends with where rsync ends otherwise, and why: deliberate differences.
+	// code is what lockstep ends with where rsync ends otherwise, and but are paths of a local
+	// target that differ: deliberately, and why.
 	code map[string]int
+	but  []string
 	why  string
 }
+
+// parted are names that are one file on the target and two on the source.
+var parted = []string{"hard/apart-b", "hard/kept-b"}
+
+const (
+	parts   = "names that lockstep knows nothing of keep their attributes: what is not linked with -H is parted"
+	through = "rsync writes through the symlink where a directory should be, and gives what is no directory a directory's time"
+	ownLink = "rsync gives the directory's time to the symlink that stands for it"
+	// rsync 3.5.0 generator.c, recv_generator: dest_mode is asked before the old kind is cleared away.
+	otherKind = "what takes the place of another kind is new, and has the source's permissions; rsync gives it those of what stood there"
+	noCode    = "the daemon does not tell rsync"
+)
 
 // matrix is each option alone and in combinations that people use.
 var matrix = slices.Concat(matrixAlone(), matrixWire(), matrixTogether())
@@ -41,7 +56,7 @@ func matrixAlone() []row {
 		{args: "-a", source: "src"},
 		{args: "-r"},
 		{args: "-rlt"},
-		{args: "-a --no-p"},
+		{args: "-a --no-p", but: []string{"types/fifo-for-file"}, why: otherKind},
 		{args: "-a --no-D"},
 		{args: "-a --no-links"},
 		// What is kept.
@@ -49,16 +64,16 @@ func matrixAlone() []row {
 		{args: "-aA"},
 		{args: "-aX"},
 		{args: "-aU"},
-		{args: "-a --no-p -E"},
+		{args: "-a --no-p -E", but: []string{"types/fifo-for-file"}, why: otherKind},
 		{args: "-aO"},
 		{args: "-aJ"},
 		{args: "-a --numeric-ids", unseen: "source and target know the same names"},
-		{args: "-a --usermap=0:1,daemon:2,*:12345 --groupmap=:1,0-5:99"},
-		{args: "-a --numeric-ids --usermap=1-5:7,*:8"},
-		{args: "-a --chown=daemon:bin"},
-		{args: "-a --chown=:12"},
-		{args: "-a --chmod=D2755,F640"},
-		{args: "-a --chmod=ug+w,Fo-rwx --chmod=Da+x,g=u"},
+		{args: "-a --usermap=0:1,daemon:2,*:12345 --groupmap=:1,0-5:99", but: parted, why: parts},
+		{args: "-a --numeric-ids --usermap=1-5:7,*:8", but: parted, why: parts},
+		{args: "-a --chown=daemon:bin", but: parted, why: parts},
+		{args: "-a --chown=:12", but: parted, why: parts},
+		{args: "-a --chmod=D2755,F640", but: parted, why: parts},
+		{args: "-a --chmod=ug+w,Fo-rwx --chmod=Da+x,g=u", but: parted, why: parts},
 		{args: "-r --chmod=a-w"},
 		{args: "-aX --fake-super"},
 		{args: "-a --fake-super"},
@@ -67,7 +82,7 @@ func matrixAlone() []row {
 		{args: "-a --copy-unsafe-links"},
 		{args: "-a --safe-links"},
 		{args: "-ak"},
-		{args: "-aK"},
+		{args: "-aK", but: []string{"kept-dir"}, why: ownLink},
 		{args: "-a --munge-links"},
 		{args: "-aR", source: "src/dir/deep/"},
 		{args: "-aR", source: "src/dir/deep/file"},
@@ -76,7 +91,6 @@ func matrixAlone() []row {
 		{args: "-a --files-from=list"},
 		{args: "-ar --files-from=list"},
 		{args: "-a --files-from=list0 -0"},
-		{args: "-a --files-from=list --no-R", on: "local", code: map[string]int{"local": 1}, why: "names would fall together: refused with a clear error"},
 		{args: "-am"},
 		{args: "-am --exclude=*.tmp"},
 		{args: "-a --exclude=*.tmp --include=*.gz --exclude=dir/deep"},
@@ -93,8 +107,8 @@ func matrixAlone() []row {
 		{args: "-a -@60"},
 		{args: "-au"},
 		{args: "-a --existing"},
-		{args: "-a --ignore-existing"},
-		{args: "-a --existing --ignore-existing"},
+		{args: "-a --ignore-existing", but: []string{"kept-dir", "dir/file", "types/dir-for-file"}, why: through},
+		{args: "-a --existing --ignore-existing", but: []string{"kept-dir", "types/dir-for-file"}, why: through},
 		// How they are written.
 		{args: "-aW", unseen: wireOnly},
 		{args: "-a --no-whole-file", unseen: wireOnly},
@@ -127,7 +141,7 @@ func matrixAlone() []row {
 		{args: "-a --delete --exclude=*.tmp"},
 		{args: "-a --delete-excluded --exclude=*.tmp"},
 		{args: "-a --delete --ignore-errors"},
-		{args: "-a --max-delete=2 --delete"},
+		{args: "-a --max-delete=2 --delete", code: map[string]int{"daemon": 25}, why: noCode},
 		{args: "-a", clash: true, unseen: "the row that it is compared with has the clash as well"},
 		{args: "-a --force", clash: true},
 	}
@@ -153,7 +167,8 @@ func matrixWire() []row {
 		remote("-a4"),
 		{args: "-a --address=127.0.0.1", on: "daemon", unseen: wireOnly},
 		{args: "-a --sockopts=SO_KEEPALIVE,SO_SNDBUF=65536", on: "daemon", unseen: wireOnly},
-		{args: "-aX -M--fake-super", on: "daemon ssh"},
+		{args: "-aX -M--fake-super"},
+		{args: "-a -M--munge-links"},
 		{args: "-a -M--no-super", on: "ssh"},
 	}
 }
@@ -162,14 +177,14 @@ func matrixTogether() []row {
 	return []row{
 		{args: "-avzHAX --numeric-ids --delete --bwlimit=20m"},
 		{args: "-aHAXS --delete-after --fake-super"},
-		{args: "-rltzu --chmod=D755,F644 --chown=daemon:daemon"},
+		{args: "-rltzu --chmod=D755,F644 --chown=daemon:daemon", but: parted, why: parts},
 		{args: "-a --inplace --no-whole-file --delete"},
 		{args: "-aHAX --inplace --no-whole-file"},
 		{args: "-aR --files-from=list0 -0"},
 		{args: "-arH --files-from=list --delete"},
 		{args: "-a --backup --backup-dir=.bak --suffix=.1 --delete"},
 		{args: "-ab --delete"},
-		{args: "-aHb --delete-excluded --exclude=*.tmp"},
+		{args: "-aHb --delete-before --delete-excluded --exclude=*.tmp"},
 		{args: "-aL --safe-links"},
 		{args: "-aL --delete"},
 		{args: "-a --copy-unsafe-links --delete-during"},
@@ -181,7 +196,7 @@ func matrixTogether() []row {
 		{args: "-acH --no-t --chmod=go-w"},
 		{args: "-aHX --append-verify --delete"},
 		{args: "-auH --existing --delete"},
-		{args: "-rtgoDpK --munge-links"},
+		{args: "-rtgoDpK --munge-links", but: []string{"kept-dir"}, why: ownLink},
 		{args: "-aHAX --delete --force", clash: true},
 		{args: "-aR -m --exclude=*.tmp --backup-dir=.bak", source: "src/dir"},
 	}
@@ -201,7 +216,7 @@ func TestMatrix(t *testing.T) {
 	places := map[string]place{
 		"local":  {to: func(path string) string { return path }},
 		"daemon": {to: func(path string) string { return strings.TrimSuffix(d.URL("m"), "/") + strings.TrimPrefix(path, top) }},
-		"ssh":    {to: func(path string) string { return sshd.Host() + ":" + path }, options: []string{"-e", sshd.Rsh()}},
+		"ssh":    {to: func(path string) string { return sshd.Host() + ":" + path }, rsh: map[string]string{"lockstep": sshd.Rsh(), "rsync": noShell(t)}},
 	}
 	t.Run("rows", func(t *testing.T) {
 		for i, r := range matrix {
@@ -209,7 +224,7 @@ func TestMatrix(t *testing.T) {
 				if r.on != "" && !strings.Contains(r.on, kind) {
 					continue
 				}
-				t.Run(fmt.Sprintf("%s %s %s%s", kind, r.args, r.source, r.target), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s %s %s %s", kind, r.args, r.source, r.target), func(t *testing.T) {
 					t.Parallel()
 					r.check(t, filepath.Join(top, fmt.Sprint(kind, i)), kind, places[kind])
 				})
@@ -220,8 +235,16 @@ func TestMatrix(t *testing.T) {
 
 // place is how the targets of a kind are written, and the options that they need.
 type place struct {
-	to      func(path string) string
-	options []string
+	to  func(path string) string
+	rsh map[string]string // by program
+}
+
+// noShell is a remote shell that is none: the reference needs no encryption.
+func noShell(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rsh")
+	must(t, os.WriteFile(path, []byte("#!/bin/sh\nshift\nexec sh -c \"$*\"\n"), 0o755))
+	return path
 }
 
 func (r row) check(t *testing.T, root, kind string, p place) {
@@ -233,19 +256,38 @@ func (r row) check(t *testing.T, root, kind string, p place) {
 	if other, ok := r.code[kind]; ok {
 		code = other
 	}
-	diffs := compareTargets(t, theirs, mine, strings.Fields(r.args))
-	if got.code != code || len(diffs) > 0 && r.why == "" {
+	var but []string
+	if kind == "local" {
+		but = r.but
+	}
+	diffs := compareTargets(t, theirs, mine, strings.Fields(r.args), but)
+	if got.code != code || len(diffs) > 0 {
 		t.Errorf("%s: code %d, rsync's is %d; rsync's tree != ours:\n%srsync:\n%slockstep:\n%s",
 			r.args, got.code, want.code, strings.Join(diffs, ""), tail(want.stderr), tail(got.stderr))
 	}
-	if kind == "local" && r.unseen == "" && r.why == "" {
-		plain := filepath.Join(root, "plain")
-		r.push(t, plain, "rsync", "-a", p)
-		if len(compareTargets(t, theirs, plain, strings.Fields(r.args))) == 0 && r.source == "" {
+	if kind == "local" && r.unseen == "" && r.code[kind] == 0 {
+		plain := r.plain(t, filepath.Dir(root))
+		if len(compareTargets(t, theirs, plain, strings.Fields(r.args), nil)) == 0 && r.source == "" {
 			t.Errorf("%s makes no difference to -a: the row holds nothing", r.args)
 		}
 	}
 }
+
+// plain is what rsync -a makes of the sandbox, of which all rows without files of their own
+// differ. It is made once for those with a clash, and once for the others.
+func (r row) plain(t *testing.T, top string) string {
+	t.Helper()
+	plainOnce.Lock()
+	defer plainOnce.Unlock()
+	root := filepath.Join(top, fmt.Sprint("plain ", r.clash))
+	if _, err := os.Stat(root); err != nil {
+		row{clash: r.clash}.push(t, root, "rsync", "-a", place{to: func(path string) string { return path }})
+	}
+	return root
+}
+
+// plainOnce guards the making of it.
+var plainOnce sync.Mutex
 
 // push makes a sandbox and pushes in it.
 func (r row) push(t *testing.T, root, program, args string, p place) outcome {
@@ -268,7 +310,10 @@ func (r row) push(t *testing.T, root, program, args string, p place) outcome {
 	} else if !strings.Contains(words[0], "a") {
 		words = append([]string{"--no-a"}, words...) // and so is -a
 	}
-	words = append(append(words, p.options...), source, p.to(filepath.Join(root, target))+"/"[:len(target)-len(strings.TrimSuffix(target, "/"))])
+	if rsh := p.rsh[program]; rsh != "" {
+		words = append(words, "-e", rsh)
+	}
+	words = append(words, source, p.to(filepath.Join(root, target))+"/")
 	return runIn(t, root, program, words...)
 }
 

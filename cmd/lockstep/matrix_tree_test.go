@@ -73,13 +73,10 @@ func (f forest) link(name, to string) {
 	f.must(os.MkdirAll(filepath.Dir(f.path(name)), 0o755), os.Symlink(to, f.path(name)))
 }
 
-// noise is data that no compressor likes.
-func noise(seed uint64, n int) string {
+// noise is data that no compressor likes: the first n bytes of a stream of its own.
+func noise(seed byte, n int) string {
 	data := make([]byte, n)
-	r := rand.New(rand.NewPCG(seed, seed))
-	for i := range data {
-		data[i] = byte(r.Uint32())
-	}
+	rand.NewChaCha8([32]byte{seed}).Read(data)
 	return string(data)
 }
 
@@ -96,6 +93,7 @@ func (f forest) contents() {
 	both("touched", "touched", "touched", time.Hour)
 	both("newer", "in the source", "newer in the target", -time.Hour)
 	both("seconds", "seconds", "sEcOnDs", 30*time.Second)
+	both("nanoseconds", "nanoseconds", "nAnOsEcOnDs", 100)
 	both("size-only", "1234567", "123456789", 0)
 	both("grown", noise(1, 9000), noise(1, 9000)[:5000], time.Hour)
 	both("grown-wrong", noise(2, 9000), noise(3, 5000), time.Hour)
@@ -191,6 +189,7 @@ func (f forest) symlinks() {
 	f.link("src/links/unsafe-dir", "../../outside/dir")
 	f.link("src/links/absolute", "/dev/null")
 	f.link("src/links/in-and-out", "../dir/../../outside/file")
+	f.link("src/links/munged", "/rsyncd-munged/../same")
 	f.link("src/links/changed", "../new")
 	f.link("dst/links/changed", "../same")
 	f.link("src/links/same", "../same")

@@ -8,7 +8,9 @@
 //     that replace one another, names that are not text.
 //   - [Daemon] is a real "rsync --daemon" on loopback that can be stopped, killed in the middle of
 //     a transfer and started again on its port.
-//   - [Relay] stands in front of a TCP server: it counts, delays, throttles, stalls and cuts.
+//   - [SSHD] is a real sshd on loopback with keys of its own, and says how to get there.
+//   - [Relay] stands in front of a TCP server: it counts, delays, throttles, stalls and cuts, and
+//     tells how many round trips a client waited for.
 //   - [Compare] tells every difference between two trees, [WaitEqual] waits until there is none.
 //
 // The core types return errors and know no test; the functions that take a [testing.TB] start the

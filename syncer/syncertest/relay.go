@@ -24,8 +24,12 @@ type Relay struct {
 	rate     int64         // bytes per second and lane; 0 means no limit
 	flowing  chan struct{} // closed unless stalled
 	links    map[*link]struct{}
+	newest   *link
 	accepted int
 	closed   bool
+	beyond   int           // what clients say after that many round trips is held; 0 means nothing
+	released chan struct{} // closed when beyond changes
+	held     int           // chunks that are held
 }
 
 // lane is one direction of all connections.
@@ -50,6 +54,7 @@ func NewRelay(target string) (*Relay, error) {
 		down:     lane{cutAt: -1},
 		flowing:  make(chan struct{}),
 		links:    map[*link]struct{}{},
+		released: make(chan struct{}),
 	}
 	close(r.flowing)
 	r.wg.Go(r.accept)

@@ -21,6 +21,7 @@ type link struct {
 	client, target net.Conn
 	once           sync.Once
 	done           chan struct{} // closed by close
+	said, told     int           // trips that the target and the client heard of; the relay's mutex guards them
 }
 
 // close cuts both sides and wakes whoever waits.
@@ -37,6 +38,7 @@ func (l *link) close() {
 type chunk struct {
 	data []byte
 	read time.Time
+	trip int
 	err  error
 }
 
@@ -67,6 +69,7 @@ func (r *Relay) add(l *link) bool {
 		return false
 	}
 	r.links[l] = struct{}{}
+	r.newest = l
 	return true
 }
 
@@ -83,7 +86,7 @@ func (r *Relay) forward(l *link, ln *lane, from, to net.Conn) {
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		defer close(chunks)
-		readChunks(from, chunks, l.done)
+		readChunks(from, chunks, l.done, func() int { return r.stamp(l, ln) })
 	})
 	defer reader.Wait()
 	for c := range chunks {
@@ -95,11 +98,11 @@ func (r *Relay) forward(l *link, ln *lane, from, to net.Conn) {
 }
 
 // readChunks reads until the end, which it sends too.
-func readChunks(from io.Reader, chunks chan<- chunk, done <-chan struct{}) {
+func readChunks(from io.Reader, chunks chan<- chunk, done <-chan struct{}, stamp func() int) {
 	for {
 		buf := make([]byte, relayChunk)
 		n, err := from.Read(buf)
-		c := chunk{data: buf[:n], read: time.Now()}
+		c := chunk{data: buf[:n], read: time.Now(), trip: stamp()}
 		if n == 0 {
 			c.data, c.err = nil, err
 		}
@@ -127,6 +130,9 @@ func (r *Relay) deliver(l *link, ln *lane, to net.Conn, c chunk) bool {
 	if c.data == nil {
 		half, ok := to.(*net.TCPConn)
 		return ok && errors.Is(c.err, io.EOF) && half.CloseWrite() == nil
+	}
+	if !r.pass(l, ln, c.trip) {
+		return false
 	}
 	n, cut := r.book(ln, len(c.data))
 	written, err := to.Write(c.data[:n])

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -299,4 +300,36 @@ func BenchmarkRelay(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A client that asks, waits for the answer and asks again needs a round trip for each.
+func TestRelayRoundTrips(t *testing.T) {
+	r := StartRelay(t, echoServer(t))
+	conn, err := net.Dial("tcp", r.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	read := func(n int) {
+		t.Helper()
+		if _, err := io.ReadFull(conn, make([]byte, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.HoldBeyond(2)
+	for i := range 2 {
+		io.WriteString(conn, "ab")
+		if read(2); r.RoundTrips() != i+1 {
+			t.Errorf("%d round trips, want %d", r.RoundTrips(), i+1)
+		}
+	}
+	io.WriteString(conn, "c")
+	for !r.Holds() {
+		runtime.Gosched()
+	}
+	if n := r.Sent(); n != 4 {
+		t.Errorf("%d bytes went up, want 4", n)
+	}
+	r.HoldBeyond(0)
+	read(1)
 }

@@ -70,7 +70,9 @@ func (s *SSHD) write(extra []string) error {
 			return err
 		}
 	}
-	lines := append(extra, "Port "+strconv.Itoa(s.port), "ListenAddress 127.0.0.1", "HostKey "+s.file("host"),
+	// With a level below 2 bash would read the user's .bashrc, whatever is in it (bash(1), "when
+	// it determines that it is being run by sshd").
+	lines := append(extra, "SetEnv SHLVL=2", "Port "+strconv.Itoa(s.port), "ListenAddress 127.0.0.1", "HostKey "+s.file("host"),
 		"AuthorizedKeysFile "+s.file("authorized_keys"), "PasswordAuthentication no", "KbdInteractiveAuthentication no",
 		"UsePAM no", "StrictModes no", "PermitRootLogin prohibit-password", "PidFile none", "MaxStartups 100", "UseDNS no", "PrintMotd no")
 	client := []string{"Port " + strconv.Itoa(s.port), "IdentityFile " + s.file("user"), "IdentitiesOnly yes", "IdentityAgent none",

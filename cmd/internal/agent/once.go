@@ -23,6 +23,7 @@ func Once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 		p.error(err)
 		return syncer.ExitCode(syncer.Report{}, err)
 	}
+	defer push.Close() // nothing is kept after one push
 	start := time.Now()
 	rep, err := push.Push(ctx, syncer.Full())
 	p.end(&rep, err)

@@ -68,8 +68,8 @@ func TestValidate(t *testing.T) {
 		"no daemon":       {func(s *Settings) { s.Target, s.Port, s.Sockopts = "h:b", 2, "TCP_NODELAY" }, []string{"--port is for daemons: for \"h:b\" write -e 'ssh -p 2'", "--sockopts is for daemons"}},
 		"shell prewarmed": {func(s *Settings) { s.Watch, s.Target, s.NoPrewarm = true, "h:b", true }, []string{"--no-prewarm is for daemons"}},
 		"local wire": {func(s *Settings) {
-			s.Watch, s.Rsh, s.RemoteOptions, s.Family, s.NoPrewarm = true, "ssh", []string{"-v"}, 4, true
-		}, []string{"--rsh is for remote targets", "--remote-option is for", "-4 is for", "--no-prewarm is for"}},
+			s.Watch, s.Rsh, s.RemoteOptions, s.Family, s.NoPrewarm = true, "ssh", []string{"--fake-super", "-v"}, 4, true
+		}, []string{"--rsh is for remote targets", "-4 is for", "--no-prewarm is for", "--remote-option=-v is for"}},
 	} {
 		s := Defaults()
 		s.Source, s.Target = "/a", "/b"

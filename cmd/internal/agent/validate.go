@@ -101,9 +101,13 @@ func (s *Settings) checkLocal(c *checker) {
 	c.none([]use{{"--password-file", s.PasswordFile != ""}, {"--port", s.Port != 0}, {"--sockopts", s.Sockopts != ""}},
 		"is for daemons, %q is a local path", s.Target)
 	c.none([]use{
-		{"--contimeout", s.ConGiven}, {"--rsh", s.Rsh != ""}, {"--rsync-path", s.RsyncPath != ""}, {"--remote-option", len(s.RemoteOptions) > 0},
+		{"--contimeout", s.ConGiven}, {"--rsh", s.Rsh != ""}, {"--rsync-path", s.RsyncPath != ""},
 		{"--address", s.Address != ""}, {"-4", s.Family == 4}, {"-6", s.Family == 6}, {"--protocol", s.Protocol != 0}, {"--no-prewarm", s.NoPrewarm},
 	}, "is for remote targets, %q is a local path", s.Target)
+	for _, o := range s.RemoteOptions {
+		// The other side of a local target is this very program.
+		c.check(!slices.Contains([]string{"--fake-super", "--munge-links"}, o), "--remote-option=%s is for remote targets, %q is a local path", o, s.Target)
+	}
 }
 
 func (s *Settings) checkDaemon(c *checker) {

@@ -37,6 +37,11 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err := push.Close(); err != nil {
+			log.Warn("what was kept open did not end well", zap.Error(err))
+		}
+	}()
 	j.push = push
 	if !s.NoTune {
 		// Before the inotify instance exists: its queue's length is set when it is made.

@@ -35,26 +35,32 @@ const chunk = 15 * 8
 // sumChunk sums chunk bytes, four lanes at a time: even and odd bytes of each word in
 // lanes of their own, and before of what came in earlier words, which counts 8 times more.
 func sumChunk(b []byte) (s1, s2 uint32) {
-	const lanes, flip = 0x00FF00FF00FF00FF, 0x8080808080808080
-	b = b[:chunk]
+	const flip = 0x8080_8080_8080_8080
 	var even, odd, before uint64
-	for i := 0; i < chunk; i += 8 {
-		w := binary.LittleEndian.Uint64(b[i:]) ^ flip
-		before += even + odd
-		even += w & lanes
-		odd += w >> 8 & lanes
+	for i := 0; i < chunk; i += 5 * 8 {
+		five := (*[5 * 8]byte)(b[i:]) // one check of bounds for five words
+		w := binary.LittleEndian.Uint64(five[0:]) ^ flip
+		before, even, odd = before+even+odd, even+w&lanes, odd+w>>8&lanes
+		w = binary.LittleEndian.Uint64(five[8:]) ^ flip
+		before, even, odd = before+even+odd, even+w&lanes, odd+w>>8&lanes
+		w = binary.LittleEndian.Uint64(five[16:]) ^ flip
+		before, even, odd = before+even+odd, even+w&lanes, odd+w>>8&lanes
+		w = binary.LittleEndian.Uint64(five[24:]) ^ flip
+		before, even, odd = before+even+odd, even+w&lanes, odd+w>>8&lanes
+		w = binary.LittleEndian.Uint64(five[32:]) ^ flip
+		before, even, odd = before+even+odd, even+w&lanes, odd+w>>8&lanes
 	}
-	e0, e1, e2, e3 := split(even)
-	o0, o1, o2, o3 := split(odd)
-	b0, b1, b2, b3 := split(before)
-	s1 = e0 + o0 + e1 + o1 + e2 + o2 + e3 + o3
-	s2 = 8*(b0+b1+b2+b3) + 8*e0 + 7*o0 + 6*e1 + 5*o1 + 4*e2 + 3*o2 + 2*e3 + o3
+	// A product's highest lane is the sum of all lanes, each with the weight that stands in
+	// the lane opposite. Even bytes count 8, 6, 4 and 2, odd ones 7, 5, 3 and 1.
+	s1 = uint32((even + odd) * 0x0001_0001_0001_0001 >> 48)
+	both := before&0x0000_FFFF_0000_FFFF + before>>16&0x0000_FFFF_0000_FFFF
+	s2 = 8*(uint32(both)+uint32(both>>32)) +
+		2*uint32(even*0x0004_0003_0002_0001>>48) + uint32(odd*0x0007_0005_0003_0001>>48)
 	return s1, s2
 }
 
-func split(w uint64) (a, b, c, d uint32) {
-	return uint32(w & 0xFFFF), uint32(w >> 16 & 0xFFFF), uint32(w >> 32 & 0xFFFF), uint32(w >> 48)
-}
+// lanes are the even bytes of a word.
+const lanes = 0x00FF_00FF_00FF_00FF
 
 // Sum is the 32 bits that travel.
 func (r Rolling) Sum() uint32 { return r.s1&0xFFFF | r.s2<<16 }

@@ -21,7 +21,20 @@ const (
 // Names are checked to be relative and clean; entries come in the order they were sent.
 // Of hard links the members of a group have one Ino, which is of no disk.
 func Decode(r *wire.Reader, f Format, maxEntries int, missingOK bool) ([]Entry, int32, error) {
-	d := &decoder{r: r, format: f, missingOK: missingOK}
+	d := NewDecoder(r, f)
+	d.missingOK = missingOK
+	return d.List(0, maxEntries)
+}
+
+// NewDecoder begins to read the lists of incremental recursion.
+func NewDecoder(r *wire.Reader, f Format) *Decoder {
+	return &Decoder{r: r, format: f, earlier: map[int32]bool{}}
+}
+
+// List is Decode for one of several lists, whose first entry has the index start.
+func (d *Decoder) List(start int32, maxEntries int) ([]Entry, int32, error) {
+	r, f := d.r, d.format
+	d.start = start
 	var entries []Entry
 	for {
 		flags, ioError, end := readFlags(r, f)
@@ -60,16 +73,22 @@ func readFlags(r *wire.Reader, f Format) (flags int, ioError int32, end bool) {
 }
 
 // entry reads what follows its flags; before are the entries that came before it.
-func (d *decoder) entry(flags int, before []Entry) Entry {
+func (d *Decoder) entry(flags int, before []Entry) Entry {
 	r, f, p := d.r, &d.format, &d.prev
 	if flags&f.unknown() != 0 {
 		r.Fail("file list entry with flags %#x, which were not agreed on", flags)
 	}
 	e := Entry{Name: readName(r, p, flags)}
+	first := int32(-1)
 	if flags&(xmitHardlinked|xmitFirstLink) == xmitHardlinked {
-		d.linked(&e, before)
-		d.meta(&e)
-		return e
+		if first = r.Varint(); first >= d.start {
+			d.linked(&e, first, before)
+			d.meta(&e)
+			return e
+		}
+		if r.Err() == nil && !d.earlier[first] {
+			r.Fail("%q is a hard link of entry %d", e.Name, first)
+		}
 	}
 	e.Size = r.Varlong(3)
 	if e.Size < 0 {
@@ -152,7 +171,11 @@ func (d *decoder) entry(flags int, before []Entry) Entry {
 			r.Fail("%q, mode %#o, among hard links", e.Name, e.Mode)
 		}
 		e.Flags |= Linked
-		e.Ino = uint64(len(before)) + 1
+		if first < 0 {
+			first = d.start + int32(len(before))
+			d.earlier[first] = true
+		}
+		e.Ino = uint64(first) + 1
 	}
 	p.take(f, &e)
 	d.meta(&e)
@@ -160,13 +183,13 @@ func (d *decoder) entry(flags int, before []Entry) Entry {
 }
 
 // linked makes e another name of what was sent before (rsync 3.5.0 flist.c, recv_file_entry).
-func (d *decoder) linked(e *Entry, before []Entry) {
-	i := d.r.Varint()
+func (d *Decoder) linked(e *Entry, first int32, before []Entry) {
 	if d.r.Err() != nil {
 		return
 	}
-	if i < 0 || int(i) >= len(before) || before[i].Flags&Linked == 0 {
-		d.r.Fail("%q is a hard link of entry %d", e.Name, i)
+	i := first - d.start
+	if int(i) >= len(before) || before[i].Flags&Linked == 0 {
+		d.r.Fail("%q is a hard link of entry %d", e.Name, first)
 		return
 	}
 	name := e.Name

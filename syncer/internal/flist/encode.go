@@ -7,7 +7,7 @@ import (
 )
 
 // Encoder appends entries in their form on the wire. It remembers the previous entry,
-// so one Encoder serves one list.
+// so one Encoder serves one list, or all the lists of incremental recursion.
 type Encoder struct {
 	format Format
 	prev   previous
@@ -36,7 +36,7 @@ func (n *inlineNames) next(id uint32) string {
 
 // Names has the names of ids stand beside them, as Format.Inline has it; "" is no name.
 func (c *Encoder) Names(user, group func(id uint32) string) {
-	if c.format.Inline && !c.format.NumericIDs {
+	if c.format.inlineNames() {
 		c.users = inlineNames{user, map[uint32]bool{}}
 		c.groups = inlineNames{group, map[uint32]bool{}}
 	}
@@ -64,6 +64,9 @@ func (p *previous) take(f *Format, e *Entry) {
 // NewEncoder begins a list.
 func NewEncoder(f Format) *Encoder { return &Encoder{format: f} }
 
+// Begin begins one of several lists, whose first entry has the index start.
+func (c *Encoder) Begin(start int32) { c.links.start, c.links.sent = start, start }
+
 // Append appends e (rsync 3.5.0 flist.c, send_file_entry and send_file_name). A device number
 // belongs to devices alone, a link to symlinks, a Sum of Format.SumLen bytes to regular files.
 func (c *Encoder) Append(b []byte, e *Entry) []byte {
@@ -77,12 +80,13 @@ func (c *Encoder) Append(b []byte, e *Entry) []byte {
 		}
 	}
 	user, group := "", ""
-	if flags&xmitSameUID == 0 && first == nil {
+	full := first == nil || first.index < c.links.start // else most is left out
+	if flags&xmitSameUID == 0 && full {
 		if user = c.users.next(e.UID); user != "" {
 			flags |= xmitUserName
 		}
 	}
-	if flags&xmitSameGID == 0 && first == nil {
+	if flags&xmitSameGID == 0 && full {
 		if group = c.groups.next(e.GID); group != "" {
 			flags |= xmitGroupName
 		}
@@ -106,8 +110,10 @@ func (c *Encoder) Append(b []byte, e *Entry) []byte {
 	}
 	b = append(b, suffix...)
 	if first != nil {
-		// All else is the first's, but what may be told apart.
 		b = wire.AppendVarint(b, first.index)
+	}
+	if !full {
+		// All else is the first's, but what may be told apart.
 		p.take(f, &first.entry)
 		if f.Devices && e.IsDevice() {
 			p.major = rdevMajor(&first.entry)

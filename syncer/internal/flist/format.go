@@ -47,7 +47,7 @@ const (
 func (f Format) unknown() int {
 	known := xmitErrorEnd - 1 | xmitModNsec
 	known &^= xmitHardlinked | xmitUserName | xmitGroupName
-	if f.Inline && !f.NumericIDs {
+	if f.inlineNames() {
 		known |= xmitUserName | xmitGroupName
 	}
 	if f.HardLinks {
@@ -61,6 +61,9 @@ func (f Format) unknown() int {
 	}
 	return ^known
 }
+
+// inlineNames says whether the names of ids stand among the entries.
+func (f Format) inlineNames() bool { return f.Inline && !f.NumericIDs }
 
 // hasAtime says whether entries of e's type carry an access time.
 func (f Format) hasAtime(e *Entry) bool { return f.Atimes && !e.IsDir() }

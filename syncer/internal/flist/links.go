@@ -12,7 +12,8 @@ type firstLink struct {
 // links finds groups of hard links while entries are sent (rsync 3.5.0 flist.c,
 // send_file_entry: idev_find).
 type links struct {
-	sent   int32
+	start  int32 // of the list; 0 where there is but one
+	sent   int32 // the index that comes next
 	groups map[inode]*firstLink
 }
 

@@ -23,16 +23,16 @@ type bodies struct {
 	next  []byte
 }
 
-// append appends body, or its number counted from 1.
-func (s *bodies) append(b, body []byte) []byte {
+// number appends the number of body, counted from 1, or 0 where it is to follow.
+func (s *bodies) number(b, body []byte) (_ []byte, follows bool) {
 	if i, ok := s.index[string(body)]; ok {
-		return wire.AppendVarint(b, i+1)
+		return wire.AppendVarint(b, i+1), false
 	}
 	if s.index == nil {
 		s.index = map[string]int32{}
 	}
 	s.index[string(body)] = int32(len(s.index))
-	return append(append(b, 0), body...)
+	return append(b, 0), true
 }
 
 // appendMeta appends what follows each entry, abbreviated ones too (rsync 3.5.0 flist.c,
@@ -40,18 +40,35 @@ func (s *bodies) append(b, body []byte) []byte {
 func (c *Encoder) appendMeta(b []byte, e *Entry) []byte {
 	x := e.extra()
 	if c.format.hasACL(e) {
-		c.access.next = appendACL(c.access.next[:0], stripped(x.Access, e.Mode))
-		b = c.access.append(b, c.access.next)
+		b = c.appendACL(b, &c.access, stripped(x.Access, e.Mode))
 		if e.IsDir() {
-			c.deflt.next = appendACL(c.deflt.next[:0], x.Default)
-			b = c.deflt.append(b, c.deflt.next)
+			b = c.appendACL(b, &c.deflt, x.Default)
 		}
 	}
 	if c.format.Xattrs {
+		var follows bool
 		c.xattrs.next = AppendXattrs(c.xattrs.next[:0], x.Xattrs)
-		b = c.xattrs.append(b, c.xattrs.next)
+		if b, follows = c.xattrs.number(b, c.xattrs.next); follows {
+			b = append(b, c.xattrs.next...)
+		}
 	}
 	return b
+}
+
+// appendACL appends the number of a among those that were sent, or a itself with the names in it
+// that come first.
+func (c *Encoder) appendACL(b []byte, sent *bodies, a *meta.ACL) []byte {
+	sent.next = appendACL(sent.next[:0], a, nil)
+	b, follows := sent.number(b, sent.next)
+	if !follows {
+		return b
+	}
+	return appendACL(b, a, func(n meta.Named) string {
+		if n.User {
+			return c.users.next(n.ID)
+		}
+		return c.groups.next(n.ID)
+	})
 }
 
 // stripped is a without what the mode tells (rsync 3.5.0 acls.c, rsync_acl_strip_perms).
@@ -82,8 +99,9 @@ func restored(a *meta.ACL, mode uint32) *meta.ACL {
 	return a.WithMode(mode)
 }
 
-// appendACL appends an ACL in full (rsync 3.5.0 acls.c, send_rsync_acl). nil is an empty one.
-func appendACL(b []byte, a *meta.ACL) []byte {
+// appendACL appends an ACL in full (rsync 3.5.0 acls.c, send_rsync_acl). nil is an empty one. name
+// gives what is to stand beside an id; it may be nil.
+func appendACL(b []byte, a *meta.ACL, name func(meta.Named) string) []byte {
 	if a == nil {
 		return append(b, 0)
 	}
@@ -112,7 +130,16 @@ func appendACL(b []byte, a *meta.ACL) []byte {
 		if n.User {
 			access |= namedUser
 		}
+		text := ""
+		if name != nil {
+			if text = name(n); text != "" {
+				access |= namedNameFollows
+			}
+		}
 		b = wire.AppendVarint(wire.AppendVarint(b, int32(n.ID)), access)
+		if text != "" {
+			b = appendIDName(b, text)
+		}
 	}
 	return b
 }

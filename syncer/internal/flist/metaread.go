@@ -17,27 +17,29 @@ const (
 	maxNamed     = 65536
 )
 
-// decoder is the mirror of Encoder.
-type decoder struct {
+// Decoder is the mirror of Encoder.
+type Decoder struct {
 	r         *wire.Reader
 	format    Format
 	missingOK bool
+	start     int32 // index of the first entry of the list
 	prev      previous
-	access    []*meta.ACL // as they came: without what the mode tells
+	earlier   map[int32]bool // indices of the first names of hard links in earlier lists
+	access    []*meta.ACL    // as they came: without what the mode tells
 	deflt     []*meta.ACL
 	xattrs    [][]meta.Xattr
 }
 
 // meta reads what follows each entry.
-func (d *decoder) meta(e *Entry) {
+func (d *Decoder) meta(e *Entry) {
 	if d.format.hasACL(e) {
-		if a := readACL(d.r, &d.access); a != nil {
+		if a := readACL(d.r, &d.access, d.format.inlineNames()); a != nil {
 			if a = restored(a, e.Mode); !a.Minimal() {
 				e.More().Access = a
 			}
 		}
 		if e.IsDir() {
-			if a := readACL(d.r, &d.deflt); a != nil {
+			if a := readACL(d.r, &d.deflt, d.format.inlineNames()); a != nil {
 				e.More().Default = a
 			}
 		}
@@ -59,11 +61,12 @@ func number(r *wire.Reader, n int, what string) (i int, follows bool) {
 	return v - 1, v == 0 && r.Err() == nil
 }
 
-// readACL reads an ACL, a copy of which is kept; nil when it is empty.
-func readACL(r *wire.Reader, known *[]*meta.ACL) *meta.ACL {
+// readACL reads an ACL, a copy of which is kept; nil when it is empty. names says that names may
+// stand in it.
+func readACL(r *wire.Reader, known *[]*meta.ACL, names bool) *meta.ACL {
 	i, follows := number(r, len(*known), "ACL")
 	if follows {
-		*known = append(*known, readACLBody(r))
+		*known = append(*known, readACLBody(r, names))
 		i = len(*known) - 1
 	}
 	if r.Err() != nil || (*known)[i] == nil {
@@ -73,7 +76,7 @@ func readACL(r *wire.Reader, known *[]*meta.ACL) *meta.ACL {
 	return &a
 }
 
-func readACLBody(r *wire.Reader) *meta.ACL {
+func readACLBody(r *wire.Reader, names bool) *meta.ACL {
 	flags := r.Byte()
 	if flags >= aclNamed<<1 {
 		r.Fail("ACL with flags %#x", flags)
@@ -97,7 +100,11 @@ func readACLBody(r *wire.Reader) *meta.ACL {
 	for ; n > 0 && r.Err() == nil; n-- {
 		id, access := uint32(r.Varint()), r.Varint()
 		if access&namedNameFollows != 0 {
-			r.Fail("ACL with a name inline")
+			if !names {
+				r.Fail("ACL with a name inline")
+				return nil
+			}
+			r.String(int(r.Byte()))
 		}
 		a.Named = append(a.Named, meta.Named{ID: id, User: access&namedUser != 0, Perm: perm(r, access>>2)})
 	}
@@ -115,7 +122,7 @@ func perm(r *wire.Reader, v int32) uint8 {
 	return uint8(v)
 }
 
-func (d *decoder) readXattrs() []meta.Xattr {
+func (d *Decoder) readXattrs() []meta.Xattr {
 	i, follows := number(d.r, len(d.xattrs), "set of extended attributes")
 	if follows {
 		d.xattrs = append(d.xattrs, readXattrBody(d.r))

@@ -39,7 +39,8 @@ func (r *run) plan(dir *tree.Dir, base string, e *flist.Entry, have *unix.Stat_t
 			return want, flags, nil
 		}
 	}
-	want.Beside = func(path string) error { return r.setBeside(path, e, want.Mode) }
+	mode := want.Mode // a copy: want itself stays off the heap
+	want.Beside = func(path string) error { return r.setBeside(path, e, mode) }
 	return want, flags, nil
 }
 

@@ -15,15 +15,16 @@ import (
 
 // regular brings over the regular file e, or hands it to a worker. have is the regular
 // file that stands at base.
-func (r *run) regular(ctx context.Context, w *twin, e flist.Entry, base string, have *unix.Stat_t, do verdict) {
-	if do == keep && r.keep(w, &e, base, have) {
+func (r *run) regular(ctx context.Context, w *twin, e *flist.Entry, base string, have *unix.Stat_t, do verdict) {
+	if do == keep && r.keep(w, e, base, have) {
+		r.spare = have // nobody else has it
 		r.dropStale(w, base)
 		r.finished.Add(1)
 		r.dealt.Add(e.Size)
 		return
 	}
-	f := &file{run: r, w: w, entry: e, base: base, have: have,
-		compare: do == compare, group: r.groupOf(&e), listed: inodeOf(&e)}
+	f := &file{run: r, w: w, entry: *e, base: base, have: have,
+		compare: do == compare, group: r.groupOf(e), listed: inodeOf(e)}
 	r.touch(w)
 	r.start(ctx, func() { f.bring(ctx) }, f.account)
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/option"
-	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 )
 
 // late are names in one directory that are to be deleted when their time comes.
@@ -80,10 +79,11 @@ func (r *run) settle() {
 // pass finds what is extraneous in the twin of e, a directory, and below it. What cannot be
 // read is the walk's to tell.
 func (r *run) pass(ctx context.Context, e flist.Entry) {
-	if ctx.Err() != nil || r.t.root == nil || r.src.Crosses(e.Name) {
+	if ctx.Err() != nil || r.t.root == nil {
 		return
 	}
-	entries, complete, err := r.look(e.Name, func(_ string, err error) { r.suspect(err) })
+	l := list(r.src, e.Name)
+	entries, complete, err := r.judge(&l, func(_ string, err error) { r.suspect(err) })
 	if err != nil {
 		return
 	}
@@ -158,79 +158,4 @@ func (r *run) deleteLate(ctx context.Context) {
 		}
 	}
 	r.late = nil
-}
-
-// isHollow says whether name is a directory of the source that --prune-empty-dirs leaves out:
-// with no file in it, nor in any directory below, and no rule that protects one of those
-// (rsync 3.5.0 flist.c, flist_sort_and_clean).
-func (r *run) isHollow(name string) bool {
-	if !r.opts.PruneEmptyDirs || name == "." || name == r.src.Top() {
-		return false
-	}
-	hollow, known := r.hollow[name]
-	if !known {
-		hollow = r.lookHollow(name)
-		if r.hollow == nil {
-			r.hollow = map[string]bool{}
-		}
-		r.hollow[name] = hollow
-	}
-	return hollow
-}
-
-func (r *run) lookHollow(name string) bool {
-	if r.opts.Filter.Protected(name, true) {
-		return false
-	}
-	e, err := r.src.Lstat(name)
-	if err != nil || !e.IsDir() {
-		return false
-	}
-	if r.src.Crosses(name) {
-		return true
-	}
-	entries, complete, err := r.look(name, func(string, error) {})
-	if err != nil || !complete {
-		return false
-	}
-	for i := range entries {
-		if !entries[i].IsDir() || !r.isHollow(entries[i].Name) {
-			return false
-		}
-	}
-	return true
-}
-
-// withoutHollow are entries without the directories that --prune-empty-dirs leaves out.
-func (r *run) withoutHollow(entries []flist.Entry) []flist.Entry {
-	if !r.opts.PruneEmptyDirs {
-		return entries
-	}
-	kept := entries[:0]
-	for _, e := range entries {
-		if !e.IsDir() || !r.isHollow(e.Name) {
-			kept = append(kept, e)
-		}
-	}
-	return kept
-}
-
-// look lists a directory of the source. complete says that a name that is not in the list is
-// not in the directory, or is to be deleted all the same if it is not found there. The error
-// says that the directory is gone. What else went wrong goes to problem.
-func (r *run) look(dir string, problem func(path string, err error)) (entries []flist.Entry, complete bool, err error) {
-	entries, problems, err := r.src.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, err
-	}
-	complete = err == nil && len(problems) == 0 || r.opts.IgnoreErrors
-	if err != nil {
-		problem(dir, err)
-		complete = complete && !errors.Is(err, source.ErrUnmounted)
-	}
-	for _, p := range problems {
-		problem(p.Path, p.Err)
-		complete = complete && !errors.Is(p.Err, source.ErrUnmounted)
-	}
-	return entries, complete, nil
 }

@@ -107,7 +107,7 @@ func (r *run) planned(ctx context.Context, open *branch, e flist.Entry) {
 	case e.IsDir():
 		*open = append(*open, level{name: e.Name, twin: r.enter(ctx, parent, e)})
 	case parent != nil && parent.entry.Name == path.Dir(e.Name):
-		r.entry(ctx, parent, e, true)
+		r.entry(ctx, parent, &e, true)
 	default:
 		r.stray(ctx, e)
 	}
@@ -142,7 +142,10 @@ func (r *run) missing(ctx context.Context, parent *twin, name string) {
 			}
 			return
 		}
-		defer r.close(w)
+		defer func() {
+			r.close(w)
+			r.leave(w)
+		}()
 	}
 	if r.opts.DeleteWhen == option.During {
 		r.removeAll(ctx, w, []string{name}, name)

@@ -38,6 +38,8 @@ type run struct {
 	groups  map[inode]*group
 	// disturbed are directories in which something was begun before their turn.
 	disturbed map[string]bool
+	ahead     *ahead
+	spare     *unix.Stat_t
 	hollow    map[string]bool // what isHollow found
 	late      []late          // to be deleted at another time
 	left      []*twin         // directories to be left when everything else is done

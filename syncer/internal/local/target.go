@@ -45,8 +45,9 @@ type Target struct {
 	id     identity
 	users  owners
 	groups owners
-	said   []string // of the options: to be told in the next push
-	copier tree.Copier
+	said   []string    // of the options: to be told in the next push
+	copier tree.Copier // from the source
+	within tree.Copier // from one place of the target to another: --bwlimit does not count
 	grains grains
 	known  func(*flist.Entry) bool // see Believe
 }

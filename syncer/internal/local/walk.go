@@ -20,6 +20,12 @@ var errParent = errors.New("the directory above could not be brought over")
 
 // tree brings over the directory e and all below it. parent is nil for the top.
 func (r *run) tree(ctx context.Context, parent *twin, e flist.Entry) {
+	r.ahead = readAhead(ctx, r.src, e.Name)
+	defer r.ahead.stop()
+	r.subtree(ctx, parent, e)
+}
+
+func (r *run) subtree(ctx context.Context, parent *twin, e flist.Entry) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -43,17 +49,18 @@ func (r *run) tree(ctx context.Context, parent *twin, e flist.Entry) {
 	dirs := r.inside(ctx, w, entries, complete)
 	r.close(w)
 	for _, d := range dirs {
-		r.tree(ctx, w, d)
+		r.subtree(ctx, w, d)
 	}
 	r.leave(w)
 }
 
-// read is look for the walk, which tells what cannot be read.
+// read lists a directory of the source; see judge. What cannot be read is told.
 func (r *run) read(dir string) (entries []flist.Entry, complete bool, err error) {
-	if r.src.Crosses(dir) {
+	l := r.ahead.next(dir)
+	if l.crosses {
 		return nil, false, nil
 	}
-	return r.look(dir, r.sourceProblem)
+	return r.judge(&l, r.sourceProblem)
 }
 
 // inside brings over what is directly in w and returns the subdirectories.
@@ -83,7 +90,7 @@ func (r *run) inside(ctx context.Context, w *twin, entries []flist.Entry, comple
 			return nil
 		}
 		files[i].Flags |= w.entry.Flags & flist.Content
-		r.entry(ctx, w, files[i], mayStand(&files[i]))
+		r.entry(ctx, w, &files[i], mayStand(&files[i]))
 	}
 	// A copy, so that a long list of files is not held while the subdirectories are walked.
 	dirs := slices.Clone(entries[len(files):])
@@ -111,8 +118,8 @@ func (r *run) names(w *twin) (map[string]struct{}, error) {
 
 // entry brings over e, which is no directory, into w. there says whether the target may
 // have its name.
-func (r *run) entry(ctx context.Context, w *twin, e flist.Entry, there bool) {
-	r.count(&e)
+func (r *run) entry(ctx context.Context, w *twin, e *flist.Entry, there bool) {
+	r.count(e)
 	if r.opts.SafeLinks && e.IsSymlink() && source.UnsafeLink(e.Name, e.Link()) {
 		r.message("ignoring unsafe symlink "+report.Quote(e.Name)+" -> "+report.Quote(e.Link()), false)
 		return // what stands there stays, as with rsync
@@ -124,31 +131,42 @@ func (r *run) entry(ctx context.Context, w *twin, e flist.Entry, there bool) {
 	base := path.Base(r.targetName(e.Name))
 	var have *unix.Stat_t
 	if there && w.dir != nil {
-		st, err := w.dir.Lstat(base)
-		if err == nil {
-			have = &st
+		st := r.stat()
+		var err error
+		if *st, err = w.dir.Lstat(base); err == nil {
+			have = st
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			r.refused(e.Name, err)
 			return
 		}
 	}
-	do := r.verdict(&e, have)
+	do := r.verdict(e, have)
 	if do == skip {
 		return
 	}
-	have, err := r.makeWay(ctx, w, &e, base, have)
+	have, err := r.makeWay(ctx, w, e, base, have)
 	if err != nil {
 		r.refused(e.Name, err)
 		return
 	}
-	if r.follow(ctx, w, e, base) {
+	if r.isLinked(e) && r.follow(ctx, w, *e, base) {
 		return
 	}
 	if e.IsRegular() {
 		r.regular(ctx, w, e, base, have, do)
 		return
 	}
-	r.node(ctx, w, &e, base, have)
+	r.node(ctx, w, e, base, have)
+}
+
+// stat is for a look at a name: a walk over what is as it should be needs one alone.
+func (r *run) stat() *unix.Stat_t {
+	st := r.spare
+	r.spare = nil
+	if st == nil {
+		st = new(unix.Stat_t)
+	}
+	return st
 }
 
 // single brings over a source that is no directory.
@@ -158,8 +176,9 @@ func (r *run) single(ctx context.Context, e flist.Entry) {
 		r.refused(e.Name, err)
 		return
 	}
-	r.entry(ctx, w, e, true)
+	r.entry(ctx, w, &e, true)
 	r.close(w)
+	r.leave(w)
 }
 
 // targetName is where name goes: another name only for a source that is a single file.

@@ -18,9 +18,10 @@ func (o *Options) arguments(j *Job, modernPeer bool) []string {
 	if o.inPieces(j, modernPeer) {
 		caps = "e.iLsfxCIvu"
 	}
-	a := arguments{"--server", "-" + o.letters(j) + caps}
+	z, compress := o.compressArguments()
+	a := arguments{"--server", "-" + o.letters(j, z) + caps}
 	a.add(j.Prune && !o.Recurse, "--no-r")
-	a = append(a, o.compressArguments()...)
+	a = append(a, compress...)
 	a.add(o.Devices && !o.Specials, "--no-specials")
 	a.add(!o.Devices && o.Specials, "--specials")
 	a.add(o.BlockSize > 0, "-B"+strconv.Itoa(o.BlockSize))
@@ -46,7 +47,7 @@ func (a *arguments) add(on bool, word string) {
 func (a *arguments) value(option, text string) { a.add(text != "", option+"="+text) }
 
 // letters are the options of one letter, in rsync's order.
-func (o *Options) letters(j *Job) string {
+func (o *Options) letters(j *Job, z bool) string {
 	var short strings.Builder
 	for _, f := range []struct {
 		on     bool
@@ -57,7 +58,7 @@ func (o *Options) letters(j *Job) string {
 		{o.HardLinks, 'H'}, {o.Owner, 'o'}, {o.Group, 'g'}, {o.Devices, 'D'}, {o.Times, 't'}, {o.Atimes, 'U'},
 		{o.Crtimes, 'N'}, {o.Perms || o.ACLs, 'p'}, {o.Executability && !o.Perms && !o.ACLs, 'E'}, {o.ACLs, 'A'},
 		{o.Xattrs, 'X'}, {o.Recurse, 'r'}, {o.Checksum, 'c'}, {o.IgnoreTimes || j.IgnoreTimes, 'I'}, {o.Relative, 'R'},
-		{o.OneFileSystem, 'x'}, {o.Sparse, 'S'},
+		{o.OneFileSystem, 'x'}, {o.Sparse, 'S'}, {z, 'z'},
 	} {
 		if f.on {
 			short.WriteByte(f.letter)
@@ -75,7 +76,7 @@ func (o *Options) deleting(a *arguments, j *Job) {
 		}[o.DeleteWhen])
 		a.add(o.DeleteExcluded, "--delete-excluded")
 	}
-	a.add(j.Delete || o.Force, "--force")
+	a.add(j.Delete && !o.Without["force"] || o.Force, "--force")
 	a.add(j.List.missing > 0, "--delete-missing-args")
 	a.add(o.MaxDelete >= 0 && (j.Delete || j.Prune), "--max-delete="+strconv.FormatInt(o.MaxDelete, 10))
 	a.add(o.IgnoreErrors, "--ignore-errors")
@@ -118,7 +119,7 @@ func (o *Options) choosing(a *arguments, modernPeer bool) {
 	switch {
 	case o.ModifyWindow < 0:
 		// Compare times to the nanosecond. Peers before 3.1.3 take the value for nonsense.
-		a.add(modernPeer, "--modify-window=-1")
+		a.add(modernPeer && !o.Without["modify-window"], "--modify-window=-1")
 	case o.ModifyWindow > 0:
 		a.add(true, "--modify-window="+strconv.Itoa(o.ModifyWindow))
 	}

@@ -31,27 +31,28 @@ func (o *Options) compressChoice() (kind token.Kind, negotiated bool, err error)
 	return kind, negotiated, nil
 }
 
-// compressArguments are the words that tell the peer about compression (rsync 3.5.0 options.c,
-// server_options). The real client has the letter z for --compress; as a word it is read behind
-// the capabilities, so that a daemon which refuses it still says so in the way that was agreed.
-func (o *Options) compressArguments() []string {
+// compressArguments are the words that tell the peer about compression: whether the letter z
+// is among the short options, and a long option (rsync 3.5.0 options.c, server_options). The
+// letter stands before the capabilities: a daemon that refuses it reads no further, and so does
+// not negotiate.
+func (o *Options) compressArguments() (z bool, long []string) {
 	kind, negotiated, err := o.compressChoice()
 	switch {
 	case err != nil: // setup says so
-		return nil
-	case negotiated && o.LevelGiven && o.CompressLevel == 0:
-		// The only level that the receiver must know: with zlib it is no compression.
-		return []string{"--compress", "--compress-level=0"}
 	case negotiated:
-		return []string{"--compress"}
+		z = true
+		if o.LevelGiven && o.CompressLevel == 0 {
+			// The only level that the receiver must know: with zlib it is no compression.
+			long = []string{"--compress-level=0"}
+		}
 	case kind == token.Zlibx:
-		return []string{"--new-compress"}
+		long = []string{"--new-compress"}
 	case kind == token.Zlib:
-		return []string{"--compress", "--old-compress"}
+		z, long = true, []string{"--old-compress"}
 	case kind != token.Plain:
-		return []string{"--compress-choice=" + kind.String()}
+		long = []string{"--compress-choice=" + kind.String()}
 	}
-	return nil
+	return z, long
 }
 
 // offer is what this side says in the negotiation.

@@ -28,7 +28,7 @@ func (p *push) sendData(e *flist.Entry, f *beneath.File, before *flist.Entry, at
 	// sent up to there, and again.
 	err := p.skip(f, skip)
 	if err == nil {
-		err = p.match.Match(io.LimitReader(f, before.Size-skip), sums, p.out)
+		err = p.matchFile(io.LimitReader(f, before.Size-skip), before.Size-skip, sums)
 	}
 	var readErr *delta.ReadError
 	if err == nil || errors.As(err, &readErr) {
@@ -64,6 +64,18 @@ func (p *push) sendData(e *flist.Entry, f *beneath.File, before *flist.Entry, at
 	return nil
 }
 
+// matchFile sends the tokens of a file of that size.
+func (p *push) matchFile(file io.Reader, size int64, sums *delta.Sums) error {
+	if !p.readsAhead(size) {
+		p.out.digest = p.out.hash
+		return p.match.Match(file, sums, p.out)
+	}
+	a := newAhead(file, p.out.hash)
+	defer a.close()
+	p.out.digest = io.Discard
+	return p.match.Match(a, sums, p.out)
+}
+
 func (p *push) progress(n int) {
 	p.prog.Done += int64(n)
 	p.prog.Bytes += int64(n)
@@ -74,11 +86,12 @@ func (p *push) progress(n int) {
 
 // tokens sends what delta.Match finds, and hashes it.
 type tokens struct {
-	p    *push
-	w    token.Writer
-	hash hash.Hash
-	skip *option.Skip // files that are not worth compressing; nil without compression
-	held int          // bytes of blocks that matched since the last flush
+	p      *push
+	w      token.Writer
+	hash   hash.Hash
+	digest io.Writer    // hash, or nothing where reading does that
+	skip   *option.Skip // files that are not worth compressing; nil without compression
+	held   int          // bytes of blocks that matched since the last flush
 }
 
 // flushMatched is how many bytes of blocks that matched the receiver may have to wait for: they
@@ -107,14 +120,14 @@ func (t *tokens) begin(e *flist.Entry, fresh int64) {
 }
 
 func (t *tokens) Literal(data []byte) error {
-	t.hash.Write(data)
+	t.digest.Write(data)
 	t.p.res.Stats.Literal += int64(len(data))
 	t.p.progress(len(data))
 	return t.w.Literal(data)
 }
 
 func (t *tokens) Block(i int32, data []byte) error {
-	t.hash.Write(data)
+	t.digest.Write(data)
 	t.p.res.Stats.Matched += int64(len(data))
 	t.p.progress(len(data))
 	if err := t.w.Block(i, data); err != nil {

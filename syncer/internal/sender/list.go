@@ -123,9 +123,12 @@ func merge(a, b flist.Entry) flist.Entry {
 // markTops marks as Top each directory that is to be pruned and stands below none that is. With
 // --one-file-system a receiver takes the file systems it may prune from these (rsync 3.5.0
 // generator.c, delete_in_dir): below others it deletes nothing.
-func (l *List) markTops() {
+func (j *Job) markTops(o *Options) {
+	if !o.OneFileSystem || !j.Prune {
+		return
+	}
 	top := ""
-	for e := range l.All() {
+	for e := range j.List.All() {
 		if !e.IsDir() || e.Flags&flist.Partial != 0 || top == "." || top != "" && strings.HasPrefix(e.Name, top+"/") {
 			continue
 		}

@@ -19,10 +19,12 @@ func TestMarkTops(t *testing.T) {
 	} {
 		list.Add(e)
 	}
-	l := NewList(list)
-	l.markTops()
+	j := Job{List: NewList(list), Prune: true}
+	o := Options{}
+	o.OneFileSystem = true
+	j.markTops(&o)
 	var tops []string
-	for e := range l.All() {
+	for e := range j.List.All() {
 		if e.Flags&flist.Top != 0 {
 			tops = append(tops, e.Name)
 		}

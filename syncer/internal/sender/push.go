@@ -38,7 +38,6 @@ type Result struct {
 	Changed   []string         // files that changed while they were read: to be sent again
 	Requested []bool           // by place in Job.List: the peer asked for the data
 	Passed    []flist.Entry    // of a Walk: the files marked Content that the peer did not ask for
-	Broken    bool             // directories of ours could not be read: the peer stopped deleting
 	Partial   bool             // the peer could not do everything; it said what in messages
 	IOError   int32            // wire.IOError bits that the peer reported
 	Modern    bool             // the peer negotiates: it is rsync 3.2 or later
@@ -114,6 +113,9 @@ func (p *push) run(ctx context.Context, conn wire.Conn, br *bufio.Reader) error 
 	if p.t.protocol >= 31 {
 		p.mux.AllowKeepAlive()
 	}
+	if p.t.refuses {
+		return p.refusal()
+	}
 	p.r = wire.NewReader(p.mux)
 	p.match = delta.NewMatcher(p.t.sum.Block(p.t.seed, p.t.seedFirst))
 	var err error
@@ -124,6 +126,15 @@ func (p *push) run(ctx context.Context, conn wire.Conn, br *bufio.Reader) error 
 		return p.mux.Reason(err)
 	}
 	return nil
+}
+
+// refusal waits for why the peer did not negotiate.
+func (p *push) refusal() error {
+	_, err := p.mux.ReadByte()
+	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, wire.ErrProtocol) {
+		err = fmt.Errorf("%w: the peer lists digests for its passwords but negotiates no checksum", wire.ErrProtocol)
+	}
+	return err
 }
 
 // transfer is everything within multiplexing.
@@ -158,6 +169,7 @@ func (p *push) list(ctx context.Context) error {
 	switch {
 	case p.job.Walk == nil:
 	case p.t.flags&cfIncRecurse != 0:
+		p.job.List = List{} // of an earlier run that did otherwise
 		f := p.t.format(p.o)
 		f.Inline = true
 		p.stream = newStream(p.job.Walk, f, newIDNames())
@@ -170,6 +182,7 @@ func (p *push) list(ctx context.Context) error {
 		if p.job.List, err = p.job.Walk.Whole(ctx); err != nil {
 			return err
 		}
+		p.job.markTops(p.o)
 	}
 	p.wanted = make([]wants, p.job.List.Len())
 	return p.sendList(ctx)

@@ -25,6 +25,7 @@ type request struct {
 	xname  string
 	xattrs []int // places of long values in the entry's set
 	skip   int64 // bytes that the receiver has and that are not to be sent
+	again  bool  // it was asked for before, and arrived damaged
 	head   delta.Head
 }
 
@@ -152,6 +153,7 @@ func (p *push) answer(index int32, e *flist.Entry, w *wants) error {
 	if err := p.mayAsk(e, w); err != nil {
 		return err
 	}
+	q.again = *w&wantedAgain != 0
 	q.head = delta.ReadHead(p.r, p.t.sum.Size())
 	if err := p.r.Err(); err != nil {
 		return fmt.Errorf("read the sum head of %q: %w", e.Name, err)
@@ -207,10 +209,10 @@ func (p *push) item(e *flist.Entry, q *request) {
 		s.Transferred++
 		s.TransferredSize += e.Size
 	}
-	if p.phase == 0 {
+	if p.phase == 0 && !q.again {
 		countItem(s, e, q.flags)
 	}
-	if p.o.Sink.Item != nil && (p.phase == 0 || q.flags&report.Transfer == 0) {
+	if p.o.Sink.Item != nil && !q.again {
 		link := e.Link()
 		if q.xname != "" && q.flags&report.Transfer == 0 { // else it is where the basis was found
 			link = q.xname

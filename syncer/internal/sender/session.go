@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
@@ -70,9 +69,7 @@ func Push(ctx context.Context, conn wire.Conn, o Options, p Peer, j *Job, src So
 // tells afterwards whether the peer took it up.
 func (s *Session) Push(ctx context.Context, o Options, path string, j *Job, src Source) (Result, error) {
 	o = o.withDefaults()
-	if o.OneFileSystem && j.Prune {
-		j.List.markTops()
-	}
+	j.markTops(&o)
 	p := &push{o: &o, job: j, src: src}
 	err := s.during(ctx, &o, func() error { return s.begin(p, path) })
 	s.count.addTo(&p.res.Stats)
@@ -190,16 +187,19 @@ func (m *Module) command(s *Session, args []string, path string, behind []byte) 
 
 func (m *Module) path() string { return m.Path }
 
-// refusal begins what a daemon says about an option that it is configured to refuse, dashes
-// included (rsync 3.5.0 options.c, parse_arguments).
-const refusal = "The server is configured to refuse -"
+// refusal is before the option that a daemon is configured to refuse: "rsync: The server is
+// configured to refuse --modify-window (-@)" (rsync 3.5.0 options.c, create_refuse_error).
+const refusal = "The server is configured to refuse --"
 
 // refusedOption is the name of the option in such a message, else "".
 func refusedOption(text []byte) string {
-	rest, ok := bytes.CutPrefix(text, []byte(refusal))
-	if !ok || len(rest) > 100 {
+	_, rest, ok := bytes.Cut(text[:min(len(text), 200)], []byte(refusal))
+	if !ok {
 		return ""
 	}
-	name, _, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(string(rest), "-")), "=")
-	return name
+	end := bytes.IndexAny(rest, " =\r\n")
+	if end < 0 {
+		end = len(rest)
+	}
+	return string(rest[:end])
 }

@@ -31,8 +31,11 @@ type terms struct {
 	sum       checksum.Kind
 	seed      int32
 	seedFirst bool
-	compress  token.Kind
-	level     int
+	// refuses says that a peer which negotiates did not: it met an option that it refuses
+	// before it came to our capabilities, and is about to say so.
+	refuses  bool
+	compress token.Kind
+	level    int
 }
 
 // setup is what follows the arguments, before multiplexing begins (rsync 3.5.0 compat.c,
@@ -45,9 +48,7 @@ func setup(w io.Writer, br *bufio.Reader, o *Options, protocol int, offered, inP
 		r.Fail("the peer wants incremental recursion, which was not offered")
 	}
 	negotiates := t.flags&cfVarintFlags != 0
-	if offered && !negotiates {
-		r.Fail("the peer lists digests for its passwords but negotiates no checksum")
-	}
+	t.refuses = offered && !negotiates
 	if r.Err() == nil && negotiates {
 		if !offered {
 			if _, err := w.Write(o.offer()); err != nil {

@@ -12,11 +12,11 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
 )
 
-// Dir is a directory of a walk, with what is directly in it in the order of the list.
+// Dir is a directory of a walk, with what is directly in it in the order of the list. Only the
+// first one may be Partial: of others it is known too late, and a walk leaves them out.
 type Dir struct {
 	Self    flist.Entry
 	Entries []flist.Entry
-	Broken  bool // not all of it could be read: nothing may be deleted for not being in it
 }
 
 // Walk is a whole tree that is listed while it is pushed: incremental recursion. The peer gets a
@@ -24,11 +24,15 @@ type Dir struct {
 type Walk interface {
 	// Begin is the beginning of a run; the same walk may serve another one after it.
 	Begin(ctx context.Context) error
-	// Next is the next directory, each before those in it; io.EOF comes after the last.
-	Next(ctx context.Context) (Dir, error)
+	// Next is the next directory, each before those in it; io.EOF comes after the last. Without
+	// wait it may be ErrNotYet.
+	Next(ctx context.Context, wait bool) (Dir, error)
 	// Whole is all of it at once, for a peer that wants one list; the others are not called then.
 	Whole(ctx context.Context) (List, error)
 }
+
+// ErrNotYet says that a Walk is not there yet.
+var ErrNotYet = errors.New("not read yet")
 
 const (
 	// lookahead is how many entries may be with the peer that it was not done with when it told
@@ -39,11 +43,11 @@ const (
 	maxIndex   = 1<<31 - 200 // what an index can count
 )
 
-// inPieces says whether a list in pieces is offered to the peer: from 3.2 on, and only with options
-// under which no entry needs one of another list, or the whole of it.
+// inPieces says whether a list in pieces is offered to the peer: from 3.2 on, and only where neither
+// it (rsync 3.5.0 compat.c, set_allow_inc_recurse) nor we need the whole of it.
 func (o *Options) inPieces(j *Job, modernPeer bool) bool {
-	late := j.Prune && o.DeleteWhen != option.During || o.DelayUpdates
-	other := o.HardLinks || o.ACLs || o.Xattrs || o.OneFileSystem || o.Relative || o.Checksum || o.PruneEmptyDirs || o.Files != nil
+	late := j.Prune && (o.DeleteWhen == option.Before || o.DeleteWhen == option.After) || o.DelayUpdates
+	other := o.OneFileSystem || o.Relative || o.PruneEmptyDirs || o.Files != nil
 	return j.Walk != nil && modernPeer && !late && !other && o.Recurse && o.Sink.Progress == nil
 }
 
@@ -61,7 +65,7 @@ type stream struct {
 	walk  Walk
 	enc   *flist.Encoder
 	parts []*part // in order; the peer is not done with the first one yet
-	held  int     // entries in parts
+	held  int     // entries in parts, and the parts themselves
 	next  int32   // start of the part to come
 	dirs  map[string]int32
 	seen  int32 // directories that were listed: their numbers
@@ -75,35 +79,50 @@ func newStream(w Walk, f flist.Format, names *idNames) *stream {
 	return s
 }
 
-// fill sends lists until the peer has enough to do.
+// fill sends lists until the peer has enough to do, or there is none yet.
 func (p *push) fill(ctx context.Context) error {
 	s := p.stream
-	for !s.ended && (s.held < lookahead || len(s.parts) < 2) {
-		d, err := s.walk.Next(ctx)
-		if errors.Is(err, io.EOF) {
+	for !s.ended && (s.held < lookahead || p.starves()) {
+		d, err := p.nextDir(ctx)
+		switch {
+		case errors.Is(err, ErrNotYet):
+			return nil
+		case errors.Is(err, io.EOF):
 			s.ended = true
-			return p.listed(func() error { return p.writeIndex(wire.IndexListEnd) })
-		}
-		if err != nil {
+			return p.writeListed(p.w.Append(p.buf[:0], wire.IndexListEnd))
+		case err != nil:
 			return err
 		}
-		if err := p.listed(func() error { return p.sendDir(d) }); err != nil {
+		if err := p.sendDir(ctx, d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// listed counts what send writes as bytes of the list.
-func (p *push) listed(send func() error) error {
-	start, _ := p.mux.Counts()
-	err := send()
-	end, _ := p.mux.Counts()
-	p.res.Stats.ListBytes += end - start
-	return err
+// starves says whether the peer can be waiting for a list: it is done with one only when it has the
+// next (rsync 3.5.0 generator.c, generate_files).
+func (p *push) starves() bool { return len(p.stream.parts) < 2 }
+
+// nextDir waits for a directory only if the peer may do so too; it gets first what was written.
+func (p *push) nextDir(ctx context.Context) (Dir, error) {
+	d, err := p.stream.walk.Next(ctx, false)
+	if !errors.Is(err, ErrNotYet) || !p.starves() {
+		return d, err
+	}
+	if err := p.mux.Flush(); err != nil {
+		return Dir{}, err
+	}
+	return p.stream.walk.Next(ctx, true)
 }
 
-func (p *push) sendDir(d Dir) error {
+// writeListed counts b as bytes of the list.
+func (p *push) writeListed(b []byte) error {
+	p.res.Stats.ListBytes += int64(len(b))
+	return p.write(b)
+}
+
+func (p *push) sendDir(ctx context.Context, d Dir) error {
 	s := p.stream
 	if !s.first {
 		// What the user named is a list of its own; the root stands with what is in it.
@@ -111,9 +130,9 @@ func (p *push) sendDir(d Dir) error {
 		s.dirs[d.Self.Name] = 0
 		s.seen = 1
 		if d.Self.Name == "." {
-			return p.sendPart(d.Self, append([]flist.Entry{d.Self}, d.Entries...), d.Broken)
+			return p.sendPart(ctx, d.Self, append([]flist.Entry{d.Self}, d.Entries...))
 		}
-		if err := p.sendPart(d.Self, []flist.Entry{d.Self}, false); err != nil {
+		if err := p.sendPart(ctx, d.Self, []flist.Entry{d.Self}); err != nil {
 			return err
 		}
 	}
@@ -122,37 +141,38 @@ func (p *push) sendDir(d Dir) error {
 		return fmt.Errorf("the walk came to %q, which was not listed", d.Self.Name)
 	}
 	delete(s.dirs, d.Self.Name)
-	if err := p.writeIndex(listOffset - k); err != nil {
+	if err := p.writeListed(p.w.Append(p.buf[:0], listOffset-k)); err != nil {
 		return err
 	}
-	return p.sendPart(d.Self, d.Entries, d.Broken)
+	return p.sendPart(ctx, d.Self, d.Entries)
 }
 
-func (p *push) sendPart(self flist.Entry, entries []flist.Entry, broken bool) error {
+func (p *push) sendPart(ctx context.Context, self flist.Entry, entries []flist.Entry) error {
 	s := p.stream
 	if len(entries) > maxIndex-int(s.next)-1 {
 		return fmt.Errorf("more than %d names", maxIndex)
 	}
+	s.enc.Begin(s.next)
 	for i := range entries {
 		e := &entries[i]
 		if e.IsDir() && !s.known(e.Name) {
 			s.dirs[e.Name] = s.seen
 			s.seen++
 		}
-		if err := p.write(s.enc.Append(p.buf[:0], e)); err != nil {
+		if p.o.Checksum && e.IsRegular() {
+			if err := p.digest(ctx, e); err != nil {
+				return err
+			}
+		}
+		if err := p.writeListed(s.enc.Append(p.buf[:0], e)); err != nil {
 			return err
 		}
 		p.count(e)
 	}
-	ioError := int32(0)
-	if broken {
-		ioError = wire.IOErrorGeneral
-		p.res.Broken = true
-	}
 	s.parts = append(s.parts, &part{start: s.next, self: self, entries: entries, wanted: make([]wants, len(entries))})
-	s.held += len(entries)
+	s.held += len(entries) + 1
 	s.next += int32(len(entries)) + 1
-	return p.write(s.enc.End(p.buf[:0], ioError))
+	return p.writeListed(s.enc.End(p.buf[:0], 0))
 }
 
 // known says whether a directory has its number.
@@ -187,7 +207,7 @@ func (p *push) done() (last bool, err error) {
 	for i := range first.entries {
 		p.passed(&first.entries[i], first.wanted[i])
 	}
-	s.held -= len(first.entries)
+	s.held -= len(first.entries) + 1
 	s.parts[0] = nil
 	s.parts = s.parts[1:]
 	if len(s.parts) == 0 && !s.ended {

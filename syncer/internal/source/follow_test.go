@@ -163,7 +163,6 @@ func TestFollowedAsByRsync(t *testing.T) {
 		{[]string{"-ak", "--copy-unsafe-links"}, func(o *option.Set) { o.CopyUnsafeLinks, o.CopyDirlinks = true, true }},
 		{[]string{"-a", "--munge-links"}, func(o *option.Set) { o.MungeLinks = true }},
 		{[]string{"-r"}, func(o *option.Set) { o.Links = false }},
-		{[]string{"-rL"}, func(o *option.Set) { o.Links, o.CopyLinks = false, true }},
 		{[]string{"-r", "--copy-unsafe-links"}, func(o *option.Set) { o.Links, o.CopyUnsafeLinks = false, true }},
 		{[]string{"-aL", "--include=*/", "--include=g", "--exclude=*"}, func(o *option.Set) {
 			o.CopyLinks, o.Filter = true, rules(t, "+ */", "+ g", "- *")

@@ -224,8 +224,7 @@ func (t *Tree) linked(e *flist.Entry) {
 // Open opens a regular file for reading and says what it is now, but for Extra; whatever else
 // stands there is an error that is fs.ErrNotExist, since the file that was listed is gone.
 func (t *Tree) Open(name string) (*beneath.File, flist.Entry, error) {
-	// O_NONBLOCK: a FIFO swapped in must not hold us up. To a regular file it means nothing.
-	fd, err := t.openPath(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	fd, err := t.openToRead(name)
 	if err != nil {
 		return nil, flist.Entry{}, pathError("open", err)
 	}
@@ -239,6 +238,19 @@ func (t *Tree) Open(name string) (*beneath.File, flist.Entry, error) {
 		return nil, flist.Entry{}, err
 	}
 	return f, e, nil
+}
+
+// openToRead opens without leaving a trace where times of access are kept: a file of which another
+// name is listed later would seem to have been read. Only its owner may (open(2), O_NOATIME).
+func (t *Tree) openToRead(name string) (int, error) {
+	// O_NONBLOCK: a FIFO swapped in must not hold us up. To a regular file it means nothing.
+	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
+	if t.opts.Atimes {
+		if fd, err := t.openPath(name, flags|unix.O_NOATIME); !errors.Is(err, unix.EPERM) {
+			return fd, err
+		}
+	}
+	return t.openPath(name, flags)
 }
 
 // Fstat is Lstat of an open file, but for Extra.
@@ -413,26 +425,33 @@ func (t *Tree) Walk(ctx context.Context, top flist.Entry, visit Visit, problem f
 	}, problem)
 }
 
-// Descend is Walk, but visit gets the directories in a directory too, last.
+// Descend is Walk, but visit gets the directories in a directory too, last. With fs.SkipDir it says
+// that the directory, with all that is below it and its problems, is left to another walk.
 func (t *Tree) Descend(ctx context.Context, top flist.Entry, visit Visit, problem func(report.Problem)) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
 	if t.Crosses(top.Name) {
-		return visit(top, nil, true)
+		if err := visit(top, nil, true); !errors.Is(err, fs.SkipDir) {
+			return err
+		}
+		return nil
 	}
 	entries, problems, err := t.ReadDir(top.Name)
 	gone := err != nil && errors.Is(err, fs.ErrNotExist)
 	if err != nil && !gone {
 		problems = append(problems, report.Problem{Path: top.Name, Err: err})
 	}
-	for _, p := range problems {
-		problem(p)
-	}
 	// A copy: what is not a directory need not be held while the directories are listed.
 	dirs := slices.Clone(entries[firstDir(entries):])
 	if err := visit(top, entries, gone || len(problems) > 0); err != nil {
+		if errors.Is(err, fs.SkipDir) {
+			return nil
+		}
 		return err
+	}
+	for _, p := range problems {
+		problem(p)
 	}
 	for _, e := range dirs {
 		if err := t.Descend(ctx, e, visit, problem); err != nil {

@@ -124,7 +124,7 @@ func levels(k Kind) []int {
 	case Zlib, Zlibx:
 		return []int{1, 6, 9}
 	case Zstd:
-		return []int{zstdMin, 1, 3, 9, zstdMax}
+		return []int{zstdMin, 3, zstdMax}
 	}
 	return []int{0}
 }
@@ -173,6 +173,9 @@ func TestRoundTrip(t *testing.T) {
 	for k := range numKinds {
 		for _, level := range levels(k) {
 			for _, protocol := range []int{30, 31} {
+				if protocol == 30 && k != Zlib {
+					continue // the one kind that knows a difference
+				}
 				t.Run(fmt.Sprintf("%v/level %d/protocol %d", k, level, protocol), func(t *testing.T) {
 					t.Parallel()
 					roundTrip(t, k, level, protocol, jobs)
@@ -184,7 +187,7 @@ func TestRoundTrip(t *testing.T) {
 
 // Large files are compressed by several goroutines, between files that are not.
 func TestLarge(t *testing.T) {
-	large := append(text(12, 5<<20), random(12, 2<<20)...)
+	large := append(text(12, 7<<20), random(12, 2<<20)...)
 	whole := []op{{literal: large[:3<<20]}, {literal: large[3<<20:]}}
 	small := job{ops: []op{{literal: large[:1000]}}}
 	for _, level := range []int{1, 3} {

@@ -28,24 +28,37 @@ const (
 )
 
 const (
-	// zstdWindow is a quarter of libzstd's for level 3: what it loses is below 1%, and the
-	// rest of the tables and the window stay in the processor's second-level cache.
-	zstdWindow = 512 << 10
-	// manyThreads bounds the memory of pieces: about 6 MiB for each thread.
+	// zstdWindow is that of libzstd's level 3, far below what its decoders take (128 MiB).
+	zstdWindow = 2 << 20
+	// manyWindow is that of files that are compressed in pieces, which the library makes four
+	// windows long: small ones keep all processors busy. Of text it costs up to 5% of bytes;
+	// levels that are asked for to save bytes have the other window.
+	manyWindow = 512 << 10
+	// manyThreads bounds the memory for pieces: about 6 MiB for each, or 20 MiB.
 	manyThreads = 4
-	// largeData is where pieces begin to pay: the library's have 2 MiB with this window.
-	largeData = 4 << 20
 )
+
+func (z *zstdStream) manyWindow() int {
+	if z.level <= zstd.SpeedDefault {
+		return manyWindow
+	}
+	return zstdWindow
+}
+
+// pays says whether so much data in one run are worth pieces: there are at least two.
+func (z *zstdStream) pays(fresh int64) bool {
+	return fresh >= 8*int64(z.manyWindow()) && threads() > 1
+}
 
 func newZstd(rec *records, level int) *zstdStream {
 	return &zstdStream{rec: rec, level: zstdLevel(level)}
 }
 
 // encoder makes an encoder that writes before Write or, with threads, Flush returns.
-func (z *zstdStream) encoder(threads int) (*zstd.Encoder, error) {
+func (z *zstdStream) encoder(window, threads int) (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(z.level),
-		zstd.WithWindowSize(zstdWindow),
+		zstd.WithWindowSize(window),
 		zstd.WithEncoderConcurrency(threads),
 		zstd.WithConcurrentBlocks(threads > 1),
 		zstd.WithEncoderCRC(false)) // the file has a checksum
@@ -69,7 +82,7 @@ func (z *zstdStream) begin(fresh int64, stored bool) {
 	switch {
 	case stored:
 		z.want = rawFrame
-	case fresh >= largeData && threads() > 1:
+	case z.pays(fresh):
 		z.want = manyFrame
 	default:
 		z.want = oneFrame
@@ -135,11 +148,11 @@ func (z *zstdStream) change() (err error) {
 	switch z.open {
 	case oneFrame:
 		if z.one == nil {
-			z.one, err = z.encoder(1)
+			z.one, err = z.encoder(zstdWindow, 1)
 		}
 	case manyFrame:
 		if z.many == nil {
-			z.many, err = z.encoder(threads())
+			z.many, err = z.encoder(z.manyWindow(), threads())
 		}
 	default:
 		_, err = z.rec.Write(rawHeader[:])

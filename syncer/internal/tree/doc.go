@@ -6,9 +6,12 @@
 //   - Nothing outside the root is touched. Every directory is opened through package
 //     beneath, below a descriptor, and no symlink on the way is followed. os.Root is
 //     not enough: it follows a symlink that stays inside the root, so a link planted
-//     on the target would have another file written or deleted than the one named.
+//     on the target would have another file written or deleted than the one named. Two
+//     methods say otherwise: FollowLinks allows relative symlinks that do not lead out, and
+//     Reach opens what the user named.
 //   - No reader sees half a file. Whatever is no directory is made under a temporary
-//     name beside its place and renamed over it, metadata included.
+//     name beside its place and renamed over it, metadata included. OpenInPlace is for who
+//     wants it otherwise.
 //   - A FIFO, a socket or a device is never opened for reading or writing.
 //   - Deleting never follows a symlink and never enters a mounted file system.
 //
@@ -16,12 +19,14 @@
 //
 //  1. A temporary file ".name.XXXXXX" (rsync's pattern) with mode 0600.
 //  2. Its bytes: a reflink; else copy_file_range(2); else read and write. The
-//     context is asked between two chunks.
+//     context is asked between two chunks. With Sparse, blocks of zeros are left out, and holes
+//     of the source are not even read.
 //  3. Owner and group, then extended attributes and ACLs, then the mode (chown(2) clears the
 //     set-user-ID bit and capabilities), then the modification time with its nanoseconds.
 //  4. renameat(2) over the final name.
 //
-// Nothing is synced to the disk: what a power cut loses, the next comparison finds.
+// Nothing is synced to the disk that is not asked for (Finish, Sync): what a power cut loses,
+// the next comparison finds.
 // A temporary file that a killed run left behind is an extraneous name like any
 // other: deleting extraneous names removes it, nothing else does.
 //

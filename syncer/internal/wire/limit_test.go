@@ -76,5 +76,8 @@ func TestMuxLimitEnds(t *testing.T) {
 		if err := m.Flush(); !errors.Is(err, context.Canceled) || time.Since(begin) != 1500*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
+		if sent, _ := m.Counts(); sent > 100 {
+			t.Errorf("%d bytes went out, most of them after the end", sent)
+		}
 	})
 }

@@ -51,6 +51,7 @@ type Mux struct {
 	stopped   sync.WaitGroup
 	stop      context.CancelFunc
 	done      <-chan struct{} // closed by stop, and with the caller's context
+	cause     func() error    // why done is closed
 	limit     *rate.Limiter   // of what is written; nil for none
 
 	wmu    sync.Mutex // guards out and writing to conn: the keep-alive writes too
@@ -81,8 +82,9 @@ func NewMux(ctx context.Context, conn Conn, buffered *bufio.Reader, timeout time
 	now := time.Now().UnixNano()
 	m.lastMove.Store(now)
 	m.lastOut.Store(now)
+	limitUnsent(conn)
 	ctx, m.stop = context.WithCancel(ctx)
-	m.done = ctx.Done()
+	m.done, m.cause = ctx.Done(), func() error { return context.Cause(ctx) }
 	unhook := context.AfterFunc(ctx, func() { m.fail(context.Cause(ctx)) })
 	m.stopped.Add(2)
 	go func() {

@@ -58,8 +58,9 @@ func (m *Mux) send(b []byte, keepAlive bool) error {
 	whole := len(b)
 	for len(b) > 0 && m.werr == nil {
 		n := m.limit.Piece(len(b))
-		// Whether it ended well or not, what follows looks why.
-		_ = m.limit.Wait(m.done, n)
+		if m.limit.Wait(m.done, n) != nil {
+			m.fail(m.cause())
+		}
 		n, m.werr = m.sendPiece(b[:n], keepAlive)
 		b = b[n:]
 	}

@@ -176,7 +176,7 @@ func TestParse(t *testing.T) {
 		"--partial-dir=.p/":                       func(s *settings) { s.Partial, s.PartialDir = true, ".p" },
 		"--partial-dir=.":                         func(s *settings) { s.Partial = true },
 		"-T tmp --delay-updates":                  func(s *settings) { s.TempDir, s.DelayUpdates = "tmp", true },
-		"-y --mkpath --no-i-r":                    func(s *settings) { s.Fuzzy, s.Mkpath = true, true },
+		"-y --mkpath --no-i-r":                    func(s *settings) { s.Fuzzy, s.Mkpath, s.NoIncRecurse = true, true, true },
 		"--delete-before":                         func(s *settings) { s.Delete, s.DeleteWhen = true, syncer.DeleteBefore },
 		"--delete --delete-after":                 func(s *settings) { s.Delete, s.DeleteWhen = true, syncer.DeleteAfter },
 		"--del --delete-delay":                    func(s *settings) { s.Delete, s.DeleteWhen = true, syncer.DeleteDelay },
@@ -269,7 +269,7 @@ func TestUsage(t *testing.T) {
 	delete(named, "--no-")
 	have := options()
 	// Names that rsync has for the curious; what lockstep does anyway.
-	other := []string{"--implied-dirs", "--i-d", "--no-i-d", "--no-inc-recursive", "--no-i-r"}
+	other := []string{"--implied-dirs", "--i-d", "--no-i-d", "--inc-recursive", "--no-inc-recursive", "--i-r", "--no-i-r"}
 	for name := range have {
 		if long := "--" + strings.TrimPrefix(name, "--no-"); strings.HasPrefix(name, "--no-") && (named[long] || len(long) == 3) {
 			continue // every option that has a "--no-" form is told to have it

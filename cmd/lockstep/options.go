@@ -190,9 +190,9 @@ func (l *line) addWriting() {
 	l.set("keep-dirlinks", "K", &s.KeepDirlinks)
 	l.toggle("fuzzy", "y", &s.Fuzzy)
 	l.toggle("mkpath", "", &s.Mkpath)
-	// lockstep sends one list always.
-	for _, name := range []string{"no-inc-recursive", "no-i-r"} {
-		l.on(name, "", func() {})
+	for _, name := range []string{"inc-recursive", "i-r"} {
+		l.on(name, "", func() { s.NoIncRecurse = false })
+		l.on("no-"+name, "", func() { s.NoIncRecurse = true })
 	}
 }
 

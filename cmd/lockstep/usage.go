@@ -32,7 +32,7 @@ What takes part
   -L, --copy-links        what they point to; -k, --copy-dirlinks: those to directories;
                           --copy-unsafe-links: those that lead out of SRC
       --safe-links        leave out those that lead out of SRC
-      --munge-links       make symlinks unusable on DST
+      --munge-links       undo what a daemon's "munge symlinks" did to those of SRC
   -D                      --devices, --specials (FIFOs, sockets)
   -R, --relative          with the path as written; --no-implied-dirs
       --files-from=FILE   only the names in FILE; -0, --from0: they end with a NUL

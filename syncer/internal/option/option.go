@@ -26,7 +26,7 @@ type Set struct {
 	CopyUnsafeLinks                   bool         // those that point outside the tree do
 	SafeLinks                         bool         // those that point outside the tree are left out
 	CopyDirlinks                      bool         // -k: symlinks to directories become directories
-	MungeLinks                        bool         // symlinks are made unusable on the target
+	MungeLinks                        bool         // what a munging daemon did to symlinks is undone
 	Relative                          bool         // -R
 	NoImpliedDirs                     bool         // with Relative: the directories above are not brought in line
 	Files                             []string     // --files-from: only these names below the source; nil: all
@@ -89,6 +89,7 @@ type Set struct {
 	Address        string        // to connect from
 	Sockopts       string        // as written; checked by ParseSockopts
 	NoPrewarm      bool          // no connection is opened ahead
+	NoIncRecurse   bool          // the list is sent whole
 
 	DryRun bool
 }

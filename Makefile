@@ -45,7 +45,7 @@ fuzz: ## every fuzz target for FUZZTIME (5s)
 	sh .ci/fuzz $(FUZZTIME)
 
 interop: deps ## the tests against the real rsync, uncached
-	$(GO) test -count=1 -run 'Interop|Transcript|Examples' ./syncer/... ./cmd/... ./examples/...
+	$(GO) test -count=1 -run 'Interop|Transcript|Examples|Matrix' ./syncer/... ./cmd/... ./examples/...
 
 chaos: deps ## random changes while it runs: SEEDS (40) seeds of CHAOSTIME (60s) to both targets
 	$(GO) test -count=1 -timeout=0 -run TestChaos ./cmd/internal/agent -chaos.seeds=$(SEEDS) -chaos.time=$(CHAOSTIME)

@@ -164,6 +164,7 @@ func TestInteropUnreadable(t *testing.T) {
 	chmod(t, r.in("dir"), 0o755)
 	chmod(t, r.at("dir"), 0o755)
 	chmod(t, r.at("secret"), 0o644)
+	chmod(t, r.in("secret"), 0o644)
 	for n, want := range map[string]string{"secret": "old", "dir/old": "old", "dir/f": "old", "a": "new a", "z": "new z", "sub/open": "new sub/open"} {
 		if got := read(t, r.at(n)); got != want {
 			t.Errorf("%q is %q, want %q", n, got, want)

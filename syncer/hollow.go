@@ -18,11 +18,15 @@ type hollow struct {
 }
 
 func newHollow(o *Options) hollow {
-	h := hollow{on: o.PruneEmptyDirs, rules: o.Filter}
+	return hollow{on: o.PruneEmptyDirs, rules: receiverRules(o)}
+}
+
+// receiverRules are the rules that keep names on the target.
+func receiverRules(o *Options) *filter.List {
 	if o.DeleteExcluded {
-		h.rules = h.rules.DeleteExcluded()
+		return o.Filter.DeleteExcluded()
 	}
-	return h
+	return o.Filter
 }
 
 // add is told of a directory, which comes before what is in it and after all that comes before

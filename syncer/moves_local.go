@@ -8,9 +8,10 @@ import (
 )
 
 // move renames on the target what moved in the source. What is proven to be unchanged below it need
-// not be compared by content.
+// not be compared by content. With some options the target may keep at the old name what the new one
+// is not to have.
 func (l *localDir) move(ctx context.Context, t *local.Target, src *source.Tree, j *job) error {
-	if len(j.moves.list) == 0 {
+	if len(j.moves.list) == 0 || l.cfg.Update || l.cfg.SizeOnly {
 		return nil
 	}
 	list := make([]local.Move, len(j.moves.list))

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
@@ -30,7 +31,7 @@ func (d *remote) relink(ctx context.Context, src *source.Tree, j *job) (Report, 
 	}
 	j.believed = believed{}
 	for _, proven := range []bool{true, false} {
-		r := relinking{src: src, dirs: all.dirs, job: sender.Job{Alias: map[string]string{}, WithBasis: true}}
+		r := relinking{src: src, rules: receiverRules(&d.cfg.Options), dirs: all.dirs, job: sender.Job{Alias: map[string]string{}, WithBasis: true}}
 		for i := range all.files {
 			if all.files[i].proven == proven {
 				r.add(&all.files[i])
@@ -86,6 +87,7 @@ func (d *remote) runLinks(ctx context.Context, r *relinking, checksum bool, know
 // relinking is the list of one run.
 type relinking struct {
 	src     *source.Tree
+	rules   *filter.List // those that keep names on the target
 	dirs    map[string]flist.Entry
 	entries sender.Entries
 	job     sender.Job
@@ -95,9 +97,9 @@ type relinking struct {
 	listed  map[string]bool         // directories
 }
 
-// add lists a file under both names.
+// add lists a file under both names. What stays at the old name is none of the new one's.
 func (r *relinking) add(t *twin) {
-	if !r.above(t.entry.Name) {
+	if keeps(r.rules, t.from) || !r.above(t.entry.Name) {
 		return
 	}
 	if r.from == nil {
@@ -151,4 +153,14 @@ func (r *relinking) list(e flist.Entry) {
 	}
 	r.listed[e.Name] = true
 	r.entries.Add(e)
+}
+
+// keeps says whether a rule keeps the file name on the target, or a directory above it.
+func keeps(rules *filter.List, name string) bool {
+	for dir := parent(name); dir != "."; dir = parent(dir) {
+		if rules.Protected(dir, true) {
+			return true
+		}
+	}
+	return rules.Protected(name, false)
 }

@@ -160,6 +160,12 @@ func (d *remote) runAgain(ctx context.Context, src *source.Tree, rep Report, aga
 	}
 	j := sender.Job{List: sender.NewList(again), IgnoreTimes: true}
 	stats := rep.Stats
+	if d.cfg.Backup || d.cfg.BackupDir != "" {
+		// A file that is the same after all would be written anew, and its copy take the backup's place.
+		cfg := *d.cfg
+		cfg.Checksum, j.IgnoreTimes = true, false
+		d = d.with(&cfg)
+	}
 	res, err := d.push(ctx, src, &j)
 	second := reportOf(res)
 	stats.Add(transferOf(second.Stats))

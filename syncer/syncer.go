@@ -7,6 +7,7 @@ import (
 	"io"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -270,7 +271,7 @@ func (s *Syncer) push(ctx context.Context, tree *source.Tree, b Batch, j job) (R
 		return Report{}, false, err
 	}
 	if s.cfg.HardLinks {
-		if plan, err = s.links.complete(ctx, tree, paths, plan); err != nil {
+		if plan, err = s.links.complete(ctx, tree, slices.Concat(paths, both), plan); err != nil {
 			return Report{}, false, err
 		}
 	}

@@ -38,45 +38,40 @@ type walk struct {
 }
 
 // Begin is sender.Walk's. Directories are read ahead by a goroutine that lasts until close.
-func (w *walk) Begin(ctx context.Context) error {
+func (w *walk) Begin(ctx context.Context, ready func()) error {
 	w.close()
 	w.list, w.later, w.err = lister{}, nil, nil
 	dirs := make(chan sender.Dir, dirsAhead)
 	ctx, w.stop = context.WithCancel(ctx)
 	w.dirs, w.room = dirs, semaphore.NewWeighted(entriesAhead)
 	w.walking.Go(func() {
+		defer ready()
 		defer close(dirs)
-		w.err = w.src.Descend(ctx, w.top, w.visit(ctx), func(p report.Problem) { w.list.problems = append(w.list.problems, p) })
+		w.err = w.src.Descend(ctx, w.top, w.visit(ctx, ready), func(p report.Problem) { w.list.problems = append(w.list.problems, p) })
 	})
 	return nil
 }
 
 // Next is sender.Walk's.
-func (w *walk) Next(_ context.Context, wait bool) (sender.Dir, error) {
-	var d sender.Dir
-	ok := false
-	if wait {
-		d, ok = <-w.dirs
-	} else {
-		select {
-		case d, ok = <-w.dirs:
-		default:
-			return d, sender.ErrNotYet
+func (w *walk) Next(context.Context) (sender.Dir, error) {
+	select {
+	case d, ok := <-w.dirs:
+		switch {
+		case ok:
+			w.room.Release(roomOf(d.Entries))
+			return d, nil
+		case w.err != nil:
+			return d, w.err
 		}
+		return d, io.EOF
+	default:
+		return sender.Dir{}, sender.ErrNotYet
 	}
-	switch {
-	case ok:
-		w.room.Release(roomOf(d.Entries))
-		return d, nil
-	case w.err != nil:
-		return d, w.err
-	}
-	return d, io.EOF
 }
 
 func roomOf(entries []flist.Entry) int64 { return int64(min(len(entries), entriesAhead)) }
 
-func (w *walk) visit(ctx context.Context) source.Visit {
+func (w *walk) visit(ctx context.Context, ready func()) source.Visit {
 	return func(dir flist.Entry, entries []flist.Entry, partial bool) error {
 		if partial && w.job.prune {
 			// The peer prunes what it has a list for, unless it was told not to when it heard of
@@ -95,6 +90,7 @@ func (w *walk) visit(ctx context.Context) source.Visit {
 		}
 		select {
 		case w.dirs <- sender.Dir{Self: dir, Entries: entries}:
+			ready()
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -69,7 +69,7 @@ func (d *remote) repeat(ctx context.Context, src *source.Tree, l lister, top fli
 	}
 	second, err := d.less(rep.Stats.Deleted).run(ctx, src, l, false)
 	s := &rep.Stats
-	s.Files, s.Dirs, s.Links, s.Specials, s.TotalSize = 0, 0, 0, 0, 0
+	s.Files, s.Dirs, s.Links, s.Specials, s.Devices, s.TotalSize = 0, 0, 0, 0, 0, 0
 	rep.Problems = nil // they come again, or are over
 	rep.add(second)
 	return rep, err

@@ -229,6 +229,62 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestEnvironment: what rsync takes from there.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("RSYNC_RSH", "ssh -p 2222")
+	t.Setenv("RSYNC_PARTIAL_DIR", ".rsync-tmp")
+	for line, want := range map[string][2]string{ // remote shell, directory of partial files
+		"src dst":                          {},
+		"src h::m":                         {},
+		"src h:dst":                        {"ssh -p 2222", ""},
+		"-e rsh src h:dst":                 {"rsh", ""},
+		"-P src dst":                       {"", ".rsync-tmp"},
+		"--partial --partial-dir=p src d":  {"", "p"},
+		"--partial --inplace src dst":      {},
+		"--partial --append src dst":       {},
+		"--partial --delay-updates src d":  {},
+		"--partial-dir=p --no-partial s d": {"", "p"},
+	} {
+		s, _, err := parse(strings.Fields(line), io.Discard)
+		if err != nil {
+			t.Errorf("%q: %v", line, err)
+			continue
+		}
+		if got := [2]string{s.Rsh, s.PartialDir}; got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+}
+
+// TestOwnRules: rules that options bring along stand behind all others.
+func TestOwnRules(t *testing.T) {
+	for line, want := range map[string][]string{
+		"-a":                                   nil,
+		"--partial-dir=.p":                     {"-p .p/"},
+		"--partial-dir=/p":                     nil,
+		"--delay-updates":                      {"-p .~tmp~/"},
+		"--delay-updates --partial-dir=p":      {"-p p/"},
+		"-b":                                   nil,
+		"-b --delete":                          {"-r *~"},
+		"-b --suffix=.o --delete":              {"-r *.o"},
+		"-b --delete-excluded":                 nil,
+		"--backup-dir=b --delete":              nil,
+		"--partial-dir=p --exclude=x":          {"- x", "-p p/"},
+		"--delete -b --partial-dir=p --del -a": {"-p p/", "-r *~"},
+	} {
+		s, _, err := parse(append(strings.Fields(line), "src", "dst"), io.Discard)
+		if err != nil {
+			t.Errorf("%q: %v", line, err)
+			continue
+		}
+		rules, err := s.Filter.Build().Wire(false)
+		must(t, err)
+		if diff := cmp.Diff(want, rules, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", line, diff)
+		}
+	}
+}
+
 // TestUsage: the help names every option and every exit code there is, no other, and fits
 // a terminal.
 func TestUsage(t *testing.T) {

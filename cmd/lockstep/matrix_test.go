@@ -23,15 +23,21 @@ type row struct {
 	// unseen says why the result is the same as without the options; "" asks for a difference,
 	// without which the row would hold nothing.
 	unseen string
-	// code is what lockstep ends with where rsync ends otherwise, and but are paths of a local
-	// target that differ: deliberately, and why.
+	// code is what lockstep ends with where rsync ends otherwise, and but are paths that differ,
+	// by kind of target: deliberately, and why.
 	code map[string]int
-	but  []string
+	but  map[string][]string
 	why  string
 }
 
 // parted are names that are one file on the target and two on the source.
-var parted = []string{"hard/apart-b", "hard/kept-b"}
+var parted = local("hard/apart-b", "hard/kept-b")
+
+func local(paths ...string) map[string][]string { return map[string][]string{"local": paths} }
+
+// writtenThrough is what may differ where rsync writes into dir by way of a symlink: when it
+// does so decides what time dir is left with.
+var writtenThrough = map[string][]string{"local": {"kept-dir", "dir", "dir/file", "types/dir-for-file"}, "daemon": {"dir"}, "ssh": {"dir"}}
 
 const (
 	parts   = "names that lockstep knows nothing of keep their attributes: what is not linked with -H is parted"
@@ -39,6 +45,7 @@ const (
 	ownLink = "rsync gives the directory's time to the symlink that stands for it"
 	// rsync 3.5.0 generator.c, recv_generator: dest_mode is asked before the old kind is cleared away.
 	otherKind = "what takes the place of another kind is new, and has the source's permissions; rsync gives it those of what stood there"
+	linksTo   = "rsync links the others to the name that is up to date; lockstep writes the file, and keeps what each name was"
 	noCode    = "the daemon does not tell rsync"
 )
 
@@ -56,7 +63,7 @@ func matrixAlone() []row {
 		{args: "-a", source: "src"},
 		{args: "-r"},
 		{args: "-rlt"},
-		{args: "-a --no-p", but: []string{"types/fifo-for-file"}, why: otherKind},
+		{args: "-a --no-p", but: local("types/fifo-for-file"), why: otherKind},
 		{args: "-a --no-D"},
 		{args: "-a --no-links"},
 		// What is kept.
@@ -64,7 +71,7 @@ func matrixAlone() []row {
 		{args: "-aA"},
 		{args: "-aX"},
 		{args: "-aU"},
-		{args: "-a --no-p -E", but: []string{"types/fifo-for-file"}, why: otherKind},
+		{args: "-a --no-p -E", but: local("types/fifo-for-file"), why: otherKind},
 		{args: "-aO"},
 		{args: "-aJ"},
 		{args: "-a --numeric-ids", unseen: "source and target know the same names"},
@@ -82,7 +89,7 @@ func matrixAlone() []row {
 		{args: "-a --copy-unsafe-links"},
 		{args: "-a --safe-links"},
 		{args: "-ak"},
-		{args: "-aK", but: []string{"kept-dir"}, why: ownLink},
+		{args: "-aK", but: local("kept-dir"), why: ownLink},
 		{args: "-a --munge-links"},
 		{args: "-aR", source: "src/dir/deep/"},
 		{args: "-aR", source: "src/dir/deep/file"},
@@ -107,8 +114,8 @@ func matrixAlone() []row {
 		{args: "-a -@60"},
 		{args: "-au"},
 		{args: "-a --existing"},
-		{args: "-a --ignore-existing", but: []string{"kept-dir", "dir/file", "types/dir-for-file"}, why: through},
-		{args: "-a --existing --ignore-existing", but: []string{"kept-dir", "types/dir-for-file"}, why: through},
+		{args: "-a --ignore-existing", but: writtenThrough, why: through},
+		{args: "-a --existing --ignore-existing", but: local("kept-dir", "types/dir-for-file"), why: through},
 		// How they are written.
 		{args: "-aW", unseen: wireOnly},
 		{args: "-a --no-whole-file", unseen: wireOnly},
@@ -184,7 +191,7 @@ func matrixTogether() []row {
 		{args: "-arH --files-from=list --delete"},
 		{args: "-a --backup --backup-dir=.bak --suffix=.1 --delete"},
 		{args: "-ab --delete"},
-		{args: "-aHb --delete-before --delete-excluded --exclude=*.tmp"},
+		{args: "-aHb --delete-before --delete-excluded --exclude=*.tmp", but: local("hard/one~"), why: linksTo},
 		{args: "-aL --safe-links"},
 		{args: "-aL --delete"},
 		{args: "-a --copy-unsafe-links --delete-during"},
@@ -196,7 +203,7 @@ func matrixTogether() []row {
 		{args: "-acH --no-t --chmod=go-w"},
 		{args: "-aHX --append-verify --delete"},
 		{args: "-auH --existing --delete"},
-		{args: "-rtgoDpK --munge-links", but: []string{"kept-dir"}, why: ownLink},
+		{args: "-rtgoDpK --munge-links", but: local("kept-dir"), why: ownLink},
 		{args: "-aHAX --delete --force", clash: true},
 		{args: "-aR -m --exclude=*.tmp --backup-dir=.bak", source: "src/dir"},
 	}
@@ -256,11 +263,7 @@ func (r row) check(t *testing.T, root, kind string, p place) {
 	if other, ok := r.code[kind]; ok {
 		code = other
 	}
-	var but []string
-	if kind == "local" {
-		but = r.but
-	}
-	diffs := compareTargets(t, theirs, mine, strings.Fields(r.args), but)
+	diffs := compareTargets(t, theirs, mine, strings.Fields(r.args), r.but[kind])
 	if got.code != code || len(diffs) > 0 {
 		t.Errorf("%s: code %d, rsync's is %d; rsync's tree != ours:\n%srsync:\n%slockstep:\n%s",
 			r.args, got.code, want.code, strings.Join(diffs, ""), tail(want.stderr), tail(got.stderr))

@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"watcher":                  {"github.com/fsnotify/fsnotify", "go.uber.org/zap", "golang.org/x/sys", "golang.org/x/sync", "github.com/moby/sys/mountinfo"},
 	"debounce":                 {"std"},
 	"sysctl":                   {"std"},
-	"syncer":                   {"syncer/filter", "syncer/internal/", "golang.org/x/sys", "github.com/moby/sys/mountinfo"},
+	"syncer":                   {"syncer/filter", "syncer/internal/", "golang.org/x/sys", "golang.org/x/sync", "github.com/moby/sys/mountinfo"},
 	"syncer/filter":            {"std"},
 	"syncer/syncertest":        {"golang.org/x/sys"},
 	"syncer/internal/wire":     {"syncer/internal/rate", "golang.org/x/sys"},

@@ -53,7 +53,7 @@ func itemLine(s *Settings, it syncer.Item) string {
 }
 
 func (p *printer) sink() syncer.Sink {
-	sink := syncer.Sink{Message: func(text string, isError bool) {
+	sink := syncer.Sink{Verbose: p.s.Verbose, Message: func(text string, isError bool) {
 		if isError {
 			p.flush()
 			fmt.Fprintln(p.errw, text)
@@ -126,9 +126,8 @@ func (p *printer) stats(st *syncer.Stats) {
 	n := human(p.s.Human)
 	w := func(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
 	w("")
-	w("Number of files: %s", n.kinds(st.Files+st.Dirs+st.Links+st.Specials, st.Files, st.Dirs, st.Links, st.Specials))
-	w("Number of created files: %s", n.kinds(st.Created+st.CreatedDirs+st.CreatedLinks+st.CreatedSpecials,
-		st.Created, st.CreatedDirs, st.CreatedLinks, st.CreatedSpecials))
+	w("Number of files: %s", n.kinds(st.Files, st.Dirs, st.Links, st.Devices, st.Specials))
+	w("Number of created files: %s", n.kinds(st.Created, st.CreatedDirs, st.CreatedLinks, st.CreatedDevices, st.CreatedSpecials))
 	w("Number of deleted files: %s", n.count(st.Deleted))
 	w("Number of regular files transferred: %s", n.count(st.Transferred))
 	w("Total file size: %s bytes", n.size(st.TotalSize))
@@ -141,18 +140,19 @@ func (p *printer) stats(st *syncer.Stats) {
 }
 
 // kinds is "3 (reg: 1, dir: 2)".
-func (h human) kinds(all, reg, dir, link, special int64) string {
+func (h human) kinds(reg, dir, link, dev, special int64) string {
 	var parts []string
 	for _, k := range []struct {
 		name string
 		n    int64
-	}{{"reg", reg}, {"dir", dir}, {"link", link}, {"special", special}} {
+	}{{"reg", reg}, {"dir", dir}, {"link", link}, {"dev", dev}, {"special", special}} {
 		if k.n > 0 {
 			parts = append(parts, k.name+": "+h.count(k.n))
 		}
 	}
+	all := h.count(reg + dir + link + dev + special)
 	if len(parts) == 0 {
-		return h.count(all)
+		return all
 	}
-	return h.count(all) + " (" + strings.Join(parts, ", ") + ")"
+	return all + " (" + strings.Join(parts, ", ") + ")"
 }

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/tree"
 )
 
 // errCrtimes is in rsync's words (options.c): Linux lets nobody set a creation time.
@@ -37,8 +38,10 @@ func (r *run) begin() {
 	if r.opts.KeepDirlinks && r.t.root != nil {
 		r.t.root.FollowLinks()
 	}
-	if r.t.id.fake && r.t.root != nil {
-		r.t.root.FakeSuper()
+	for _, d := range []*tree.Dir{r.t.root, r.t.temp} {
+		if r.t.id.fake && d != nil {
+			d.FakeSuper()
+		}
 	}
 }
 

@@ -35,8 +35,13 @@ func (r *run) plan(dir *tree.Dir, base string, e *flist.Entry, have *unix.Stat_t
 			return want, flags, err
 		}
 		flags |= differs
-		if kept && differs == 0 {
+		if kept && differs == 0 && !want.NewOwner(have) { // chown(2) takes capabilities away
 			return want, flags, nil
+		}
+		if kept && e.IsRegular() && differs&report.ReportACL != 0 && !r.opts.DryRun {
+			// Its ACL settles a file's mode before rsync looks at it (rsync 3.5.0 generator.c,
+			// recv_generator: set_file_attrs comes before itemize).
+			flags &^= report.ReportPerms
 		}
 	}
 	mode := want.Mode // a copy: want itself stays off the heap

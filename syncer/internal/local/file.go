@@ -43,6 +43,7 @@ type file struct {
 	// What came of it, for account.
 	problem  error // the source's
 	refusal  error // the target's
+	lacks    error // attributes that could not be set: it is in its place all the same
 	untried  bool  // the push ended, or the target is full
 	differed bool  // its data had to be copied
 	changed  bool  // it changed while it was read
@@ -68,6 +69,9 @@ func (f *file) account() {
 		r.failed(f.entry.Name, f.refusal)
 		return
 	}
+	if f.lacks != nil {
+		r.failed(f.entry.Name, f.lacks)
+	}
 	if f.differed {
 		s.Transferred++
 		s.TransferredSize += f.entry.Size
@@ -77,7 +81,7 @@ func (f *file) account() {
 		}
 	}
 	if f.staged {
-		r.delayed = append(r.delayed, delayed{w: f.w, base: f.base})
+		r.delayed = append(r.delayed, delayed{w: f.w, base: f.base, group: f.group})
 	}
 	if f.changed {
 		r.res.Changed = append(r.res.Changed, f.entry.Name)
@@ -150,11 +154,15 @@ func (f *file) keep(ctx context.Context, src *beneath.File) {
 		want.Times = false
 	}
 	f.run.dropPartial(f.w, f.base)
-	if err == nil && !f.run.opts.DryRun {
-		err = f.w.dir.SetAttrs(f.base, f.afterReading(), want)
-	}
 	if err != nil {
 		f.fail(ctx, err)
+		return
+	}
+	if f.run.opts.DryRun {
+		return
+	}
+	if f.lacks = f.w.dir.SetAttrs(f.base, f.afterReading(), want); f.lacks != nil {
+		f.run.health.failure(f.lacks)
 	}
 }
 
@@ -188,7 +196,11 @@ func (f *file) copy(ctx context.Context, src *beneath.File) {
 			grains.learn(want, &st)
 		}
 	}
-	r.health.success()
+	if f.lacks == nil {
+		r.health.success()
+	} else {
+		r.health.failure(f.lacks)
+	}
 	f.tell(f.copied)
 }
 

@@ -160,6 +160,8 @@ func (r *run) createdLink(e *flist.Entry) {
 		s.Created++
 	case e.IsSymlink():
 		s.CreatedLinks++
+	case e.IsDevice():
+		s.CreatedDevices++
 	default:
 		s.CreatedSpecials++
 	}
@@ -175,6 +177,12 @@ func (r *run) lead(ctx context.Context, g *group, w *twin, e *flist.Entry, base 
 	g.leader, g.place, g.failed = e.Name, r.targetName(e.Name), false
 	f := &file{run: r, w: w, entry: *e, base: base, have: have, group: g, listed: inodeOf(e)}
 	f.bring(ctx)
+	if f.staged { // the next link needs it in its place
+		f.staged = false
+		if err := r.placeOne(ctx, w, base); err != nil {
+			f.fail(ctx, err)
+		}
+	}
 	f.account()
 }
 

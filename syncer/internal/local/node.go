@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,8 @@ func (r *run) node(ctx context.Context, w *twin, e *flist.Entry, base string, ha
 	case have != nil:
 	case e.IsSymlink():
 		r.listed.CreatedLinks++
+	case e.IsDevice():
+		r.listed.CreatedDevices++
 	default:
 		r.listed.CreatedSpecials++
 	}
@@ -54,6 +57,10 @@ func (r *run) makeNode(w *twin, e *flist.Entry, base string, want tree.Attrs) er
 		err = w.dir.Symlink(r.linkText(e), base, want)
 	} else {
 		err = w.dir.Mknod(base, e.Mode, e.Rdev(), want)
+	}
+	if attrs := new(tree.AttrError); errors.As(err, &attrs) {
+		r.refused(e.Name, err)
+		err = nil
 	}
 	if err == nil {
 		r.health.success()
@@ -103,12 +110,15 @@ func (r *run) keep(w *twin, e *flist.Entry, base string, have *unix.Stat_t) bool
 	if err == nil && e.IsRegular() && r.splits(e, have, want) {
 		return false
 	}
-	if err == nil && !r.opts.DryRun {
-		err = w.dir.SetAttrs(base, have, want)
-	}
 	if err != nil {
 		r.refusedNode(e, err)
 		return true
+	}
+	if !r.opts.DryRun {
+		if err := w.dir.SetAttrs(base, have, want); err != nil {
+			r.refused(e.Name, err) // other names can be linked to it nevertheless
+			return true
+		}
 	}
 	r.item(e, flags)
 	return true

@@ -232,6 +232,8 @@ func (r *run) count(e *flist.Entry) {
 	case e.IsSymlink():
 		r.listed.Links++
 		r.listed.TotalSize += int64(len(e.Link())) // as rsync does
+	case e.IsDevice():
+		r.listed.Devices++
 	default:
 		r.listed.Specials++
 	}

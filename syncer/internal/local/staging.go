@@ -117,7 +117,7 @@ func (f *file) salvage(ctx context.Context, t *tree.File, want tree.Attrs) {
 	ctx = context.WithoutCancel(ctx) // it is over, and this is what is left to do
 	want.Times = r.opts.PartialDir == "" && want.Times
 	want.Sec, want.Nsec = 0, 0
-	if t.Finish(want, r.opts.Fsync) != nil {
+	if f.finish(t, want) != nil {
 		return
 	}
 	if r.opts.PartialDir != "" {
@@ -135,9 +135,10 @@ func (f *file) salvage(ctx context.Context, t *tree.File, want tree.Attrs) {
 // delayed is what happens in a directory once all files are there (--delay-updates): a file
 // is renamed into its place, or a link to one is made.
 type delayed struct {
-	w    *twin
-	base string // of the file; "": act
-	act  func()
+	w     *twin
+	base  string // of the file; "": act
+	act   func()
+	group *group // of the file, if it is in one
 }
 
 // whenPlaced has the collector do act in w, which needs that all files before are in their
@@ -180,6 +181,9 @@ func (r *run) placeIn(ctx context.Context, w *twin, list []delayed) {
 			continue
 		}
 		if err := r.placeOne(ctx, w, d.base); err != nil {
+			if d.group != nil {
+				d.group.failed = true
+			}
 			name := source.Join(w.entry.Name, d.base)
 			r.health.failure(err)
 			r.failed(name, err)

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -121,7 +122,9 @@ func (r *run) names(w *twin) (map[string]struct{}, error) {
 func (r *run) entry(ctx context.Context, w *twin, e *flist.Entry, there bool) {
 	r.count(e)
 	if r.opts.SafeLinks && e.IsSymlink() && source.UnsafeLink(e.Name, e.Link()) {
-		r.message("ignoring unsafe symlink "+report.Quote(e.Name)+" -> "+report.Quote(e.Link()), false)
+		if r.opts.Sink.Verbose > 0 {
+			r.message(fmt.Sprintf("ignoring unsafe symlink \"%s\" -> \"%s\"", report.Quote(e.Name), report.Quote(e.Link())), false)
+		}
 		return // what stands there stays, as with rsync
 	}
 	if e.IsDevice() && !r.t.id.devices() {

@@ -33,10 +33,21 @@ func (f *file) write(ctx context.Context, src *beneath.File, want *tree.Attrs) e
 		f.salvage(ctx, t, *want)
 		return err
 	}
-	if err := t.Finish(*want, f.run.opts.Fsync); err != nil {
+	if err := f.finish(t, *want); err != nil {
 		return err
 	}
 	return f.place(ctx, t, *want)
+}
+
+// finish is t.Finish. What could not be set is told, but keeps nothing from its place.
+func (f *file) finish(t *tree.File, want tree.Attrs) error {
+	f.lacks = nil
+	err := t.Finish(want, f.run.opts.Fsync)
+	if attrs := new(tree.AttrError); errors.As(err, &attrs) {
+		f.lacks = err
+		return nil
+	}
+	return err
 }
 
 // fill copies src to dst, which has its first from bytes already.
@@ -101,7 +112,7 @@ func (f *file) rename(ctx context.Context, t *tree.File, d *tree.Dir, want tree.
 	if err := f.run.t.copyAll(ctx, beside.Fd(), from, f.run.t.temp.Dev(), d.Dev()); err != nil {
 		return err
 	}
-	if err := beside.Finish(want, f.run.opts.Fsync); err != nil {
+	if err := f.finish(beside, want); err != nil {
 		return err
 	}
 	return beside.Rename(d, f.base)
@@ -135,7 +146,7 @@ func (f *file) overwrite(ctx context.Context, src *beneath.File, want *tree.Attr
 	if err := unix.Ftruncate(t.Fd(), from+f.copied); err != nil {
 		return fmt.Errorf("truncate: %w", err)
 	}
-	return t.Finish(*want, r.opts.Fsync)
+	return f.finish(t, *want)
 }
 
 // appendFrom is how many bytes of the target's file stay as they are. With --append-verify

@@ -43,6 +43,7 @@ type Item struct {
 type Stats struct {
 	Files, Dirs, Links, Specials                        int64 // listed, by type
 	Created, CreatedDirs, CreatedLinks, CreatedSpecials int64 // new on the target; Created counts regular files
+	Devices, CreatedDevices                             int64 // which are no Specials: those are FIFOs and sockets
 	Transferred                                         int64 // regular files whose data was sent
 	TotalSize                                           int64 // of the regular files listed
 	TransferredSize                                     int64 // of those transferred
@@ -63,6 +64,8 @@ func (s *Stats) Add(o Stats) {
 	s.CreatedDirs += o.CreatedDirs
 	s.CreatedLinks += o.CreatedLinks
 	s.CreatedSpecials += o.CreatedSpecials
+	s.Devices += o.Devices
+	s.CreatedDevices += o.CreatedDevices
 	s.Transferred += o.Transferred
 	s.TotalSize += o.TotalSize
 	s.TransferredSize += o.TransferredSize
@@ -94,6 +97,7 @@ type Sink struct {
 	Item     func(Item)
 	Message  func(text string, isError bool) // text of the peer: untrusted, one line, control characters already quoted
 	Progress func(Progress)
+	Verbose  int // how much a local target says in messages, as -v counts; a peer says what it wants
 }
 
 // Progress is how far the files that travel are.

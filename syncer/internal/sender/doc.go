@@ -12,7 +12,8 @@
 //     can do and agrees on a checksum.
 //  3. The filter rules and the file list go out; both sides sort the list alike.
 //  4. The peer's generator asks for what it lacks, with the sums of what it has. Each
-//     request is answered with tokens (package delta) and the checksum of the whole file.
+//     request is answered with tokens (packages delta and token) and the checksum of the whole
+//     file. The matching goes along with the sums as they arrive.
 //  5. Three phases (data, redo, delayed updates) and a goodbye end the run.
 //
 // Retrying is the caller's, as is the decision what to list. The facts are those of

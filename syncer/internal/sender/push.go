@@ -173,10 +173,11 @@ func (p *push) list(ctx context.Context) error {
 		f := p.t.format(p.o)
 		f.Inline = true
 		p.stream = newStream(p.job.Walk, f, newIDNames())
-		if err := p.job.Walk.Begin(ctx); err != nil {
-			return err
-		}
-		return p.fill(ctx)
+		s := p.stream
+		return p.job.Walk.Begin(ctx, func() {
+			s.ready.Store(true)
+			p.mux.Wake()
+		})
 	default:
 		var err error
 		if p.job.List, err = p.job.Walk.Whole(ctx); err != nil {
@@ -239,6 +240,8 @@ func (p *push) count(e *flist.Entry) {
 	case e.IsSymlink():
 		s.Links++
 		s.TotalSize += int64(len(e.Link())) // rsync 3.5.0 flist.c, make_file
+	case e.IsDevice():
+		s.Devices++
 	default:
 		s.Specials++
 	}

@@ -33,7 +33,7 @@ type request struct {
 func (p *push) serve(ctx context.Context) error {
 	for {
 		if p.stream != nil {
-			if err := p.fill(ctx); err != nil {
+			if err := p.attend(ctx); err != nil {
 				return err
 			}
 		}
@@ -237,6 +237,8 @@ func countItem(s *report.Stats, e *flist.Entry, flags int) {
 		s.Created++
 	case e.IsSymlink():
 		s.CreatedLinks++
+	case e.IsDevice():
+		s.CreatedDevices++
 	default:
 		s.CreatedSpecials++
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"sync/atomic"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/option"
@@ -22,11 +23,12 @@ type Dir struct {
 // Walk is a whole tree that is listed while it is pushed: incremental recursion. The peer gets a
 // list for each directory, and both sides forget it when the peer is done with it.
 type Walk interface {
-	// Begin is the beginning of a run; the same walk may serve another one after it.
-	Begin(ctx context.Context) error
-	// Next is the next directory, each before those in it; io.EOF comes after the last. Without
-	// wait it may be ErrNotYet.
-	Next(ctx context.Context, wait bool) (Dir, error)
+	// Begin is the beginning of a run; the same walk may serve another one after it. It calls
+	// ready, from any goroutine but not from Next, whenever Next has something new.
+	Begin(ctx context.Context, ready func()) error
+	// Next is the next directory, each before those in it; io.EOF comes after the last. It does
+	// not wait: ErrNotYet says that there is none so far.
+	Next(ctx context.Context) (Dir, error)
 	// Whole is all of it at once, for a peer that wants one list; the others are not called then.
 	Whole(ctx context.Context) (List, error)
 }
@@ -68,9 +70,10 @@ type stream struct {
 	held  int     // entries in parts, and the parts themselves
 	next  int32   // start of the part to come
 	dirs  map[string]int32
-	seen  int32 // directories that were listed: their numbers
-	first bool  // a list was sent
-	ended bool  // and the last one was
+	seen  int32       // directories that were listed: their numbers
+	first bool        // a list was sent
+	ended bool        // and the last one was
+	ready atomic.Bool // the walk has something new, maybe
 }
 
 func newStream(w Walk, f flist.Format, names *idNames) *stream {
@@ -82,8 +85,9 @@ func newStream(w Walk, f flist.Format, names *idNames) *stream {
 // fill sends lists until the peer has enough to do, or there is none yet.
 func (p *push) fill(ctx context.Context) error {
 	s := p.stream
-	for !s.ended && (s.held < lookahead || p.starves()) {
-		d, err := p.nextDir(ctx)
+	for s.wants() {
+		s.ready.Store(false)
+		d, err := s.walk.Next(ctx)
 		switch {
 		case errors.Is(err, ErrNotYet):
 			return nil
@@ -100,20 +104,22 @@ func (p *push) fill(ctx context.Context) error {
 	return nil
 }
 
-// starves says whether the peer can be waiting for a list: it is done with one only when it has the
-// next (rsync 3.5.0 generator.c, generate_files).
-func (p *push) starves() bool { return len(p.stream.parts) < 2 }
+// wants says whether the peer is to have another list. It is done with one only when it has the next
+// (rsync 3.5.0 generator.c, generate_files).
+func (s *stream) wants() bool { return !s.ended && (s.held < lookahead || len(s.parts) < 2) }
 
-// nextDir waits for a directory only if the peer may do so too; it gets first what was written.
-func (p *push) nextDir(ctx context.Context) (Dir, error) {
-	d, err := p.stream.walk.Next(ctx, false)
-	if !errors.Is(err, ErrNotYet) || !p.starves() {
-		return d, err
+// attend sends lists until there is a request to read. What the peer does before it has many names
+// or all is its own affair: with hard links nothing, so neither side is waited for alone.
+func (p *push) attend(ctx context.Context) error {
+	s := p.stream
+	for {
+		if err := p.fill(ctx); err != nil || !s.wants() {
+			return err
+		}
+		if data, err := p.mux.Await(s.ready.Load); data || err != nil {
+			return err
+		}
 	}
-	if err := p.mux.Flush(); err != nil {
-		return Dir{}, err
-	}
-	return p.stream.walk.Next(ctx, true)
 }
 
 // writeListed counts b as bytes of the list.

@@ -221,7 +221,7 @@ func (p *planner) plan() Plan {
 		switch {
 		case l.failed:
 		case l.gone:
-			if !l.wanted || !p.tree.scope.holds(path.Dir(name)) {
+			if !l.wanted || !p.tree.scope.holds(name) {
 				break
 			}
 			if p.unsure(name) {

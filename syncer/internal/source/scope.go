@@ -160,9 +160,12 @@ func (s *Scope) whole(dir string) bool {
 	return s.Everything() || s.Of(dir) == Inside && (s.files == nil || s.recurse)
 }
 
-// holds says whether a name that is missing in dir is to be missing on the target: rsync
-// deletes in directories whose content is listed, never in implied ones.
-func (s *Scope) holds(dir string) bool { return s.Of(dir) == Inside }
+// holds says whether name, which is missing, is to be missing on the target: rsync deletes in
+// directories whose content is listed, never in implied ones. A source that is a single file is
+// held by itself.
+func (s *Scope) holds(name string) bool {
+	return s.Of(path.Dir(name)) == Inside || !s.Implies() && name == s.prefix
+}
 
 // follows says whether name is followed if it is a symlink to a directory: the implied
 // directories are directories on the target (rsync(1), --relative), and a slash asks for it.

@@ -10,6 +10,13 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/internal/beneath"
 )
 
+// AttrError says that a name is as it is to be, in its place, but for attributes that could not be
+// set: rsync brings it over then as well.
+type AttrError struct{ Err error }
+
+func (e *AttrError) Error() string { return e.Err.Error() }
+func (e *AttrError) Unwrap() error { return e.Err }
+
 // PermBits are the bits of st_mode that chmod(2) sets.
 const PermBits = 0o7777
 
@@ -44,27 +51,32 @@ func (d *Dir) SetAttrs(name string, have *unix.Stat_t, want Attrs) error {
 	if err != nil {
 		return err
 	}
-	if err := d.setBeside(name, want); err != nil {
-		return err
-	}
+	beside := d.setBeside(name, want) // what fails here keeps nothing else from being set
 	if err := d.setTimes(name, have, want); err != nil {
 		return err
 	}
 	if have.Mode&unix.S_IFMT == unix.S_IFLNK {
-		return nil // Linux knows no mode of a symlink
+		return beside // Linux knows no mode of a symlink
 	}
 	cleared := chowned && want.Mode&(unix.S_ISUID|unix.S_ISGID) != 0
 	if have.Mode&PermBits != want.Mode || cleared || want.Beside != nil {
-		return d.Chmod(name, want.Mode)
+		if err := d.Chmod(name, want.Mode); err != nil {
+			return err
+		}
 	}
-	return nil
+	return beside
 }
 
 // Differs says whether SetAttrs has something to do.
 func (a *Attrs) Differs(have *unix.Stat_t) bool {
-	uid, gid := changedIDs(have, *a)
-	return uid >= 0 || gid >= 0 || a.Beside != nil || a.newMtime(have) || a.newAtime(have) ||
+	return a.NewOwner(have) || a.Beside != nil || a.newMtime(have) || a.newAtime(have) ||
 		have.Mode&unix.S_IFMT != unix.S_IFLNK && have.Mode&PermBits != a.Mode
+}
+
+// NewOwner says whether SetAttrs has owner or group to change.
+func (a *Attrs) NewOwner(have *unix.Stat_t) bool {
+	uid, gid := changedIDs(have, *a)
+	return uid >= 0 || gid >= 0
 }
 
 func (a *Attrs) newMtime(have *unix.Stat_t) bool {
@@ -73,12 +85,27 @@ func (a *Attrs) newMtime(have *unix.Stat_t) bool {
 
 func (a *Attrs) newAtime(have *unix.Stat_t) bool { return a.Atimes && have.Atim.Sec != a.Atime }
 
-// setBeside has want.Beside do its part.
+// setBeside has want.Beside do its part. A name of our own that forbids writing allows it for as
+// long as that takes (rsync 3.5.0 xattrs.c, set_xattr): the mode is set after it.
 func (d *Dir) setBeside(name string, want Attrs) error {
 	if want.Beside == nil {
 		return nil
 	}
-	return want.Beside(d.Path(name))
+	first := want.Beside(d.Path(name))
+	if !errors.Is(first, unix.EACCES) {
+		return first
+	}
+	st, err := d.Lstat(name)
+	if err != nil || st.Mode&unix.S_IFMT == unix.S_IFLNK || st.Mode&unix.S_IWUSR != 0 || st.Uid != uint32(unix.Geteuid()) {
+		return first
+	}
+	if d.Chmod(name, st.Mode|unix.S_IWUSR) != nil {
+		return first
+	}
+	if err = want.Beside(d.Path(name)); err != nil {
+		_ = d.Chmod(name, st.Mode) // the first error is the one to tell
+	}
+	return err
 }
 
 // Path is where name in d is found without a descriptor of its own, for system calls that
@@ -173,14 +200,12 @@ func (d *Dir) setFileAttrs(fd int, name string, have *unix.Stat_t, want Attrs) e
 			return fmt.Errorf("chown: %w", err)
 		}
 	}
-	if err := d.setBeside(name, want); err != nil {
-		return err
-	}
+	beside := d.setBeside(name, want)
 	if have.Mode&PermBits == want.Mode && want.Beside == nil {
 		return nil
 	}
 	if err := unix.Fchmod(fd, want.Mode&PermBits); err != nil {
 		return fmt.Errorf("chmod: %w", err)
 	}
-	return nil
+	return beside
 }

@@ -63,11 +63,18 @@ func (d *Dir) Mknod(name string, mode uint32, rdev uint64, want Attrs) error {
 }
 
 func (d *Dir) finish(temp, name string, want Attrs) error {
+	var attrs error
 	have, err := d.Lstat(temp)
 	if err == nil {
-		err = d.SetAttrs(temp, &have, want)
+		attrs = d.SetAttrs(temp, &have, want)
 	}
-	return d.commit(temp, name, err)
+	if errors.Is(attrs, ErrSource) {
+		err = attrs
+	}
+	if err = d.commit(temp, name, err); err == nil && attrs != nil {
+		return &AttrError{attrs}
+	}
+	return err
 }
 
 // commit renames temp over name, or removes temp when something went wrong before.

@@ -91,12 +91,16 @@ func openRetry(dirfd int, name string, flags int, mode uint32) (int, error) {
 func (f *File) Fd() int { return f.fd }
 
 // Finish gives the file its attributes and closes it. With sync its bytes are on the disk
-// before anybody can see them under their name.
+// before anybody can see them under their name. An AttrError leaves it whole, to be renamed.
 func (f *File) Finish(want Attrs, sync bool) error {
 	var have unix.Stat_t
+	var attrs error
 	err := unix.Fstat(f.fd, &have)
 	if err == nil {
-		err = f.dir.setFileAttrs(f.fd, f.name, &have, want)
+		attrs = f.dir.setFileAttrs(f.fd, f.name, &have, want)
+	}
+	if errors.Is(attrs, ErrSource) {
+		err = attrs
 	}
 	if err == nil && sync {
 		if err = unix.Fsync(f.fd); err != nil {
@@ -107,10 +111,16 @@ func (f *File) Finish(want Attrs, sync bool) error {
 	if closeErr := f.close(); err == nil {
 		err = closeErr
 	}
-	if err == nil {
-		err = f.dir.setTime(f.name, want)
+	if err != nil {
+		return err
 	}
-	return err
+	if err := f.dir.setTime(f.name, want); attrs == nil {
+		attrs = err
+	}
+	if attrs != nil {
+		return &AttrError{attrs}
+	}
+	return nil
 }
 
 func (f *File) close() error {

@@ -346,6 +346,59 @@ func (m *Mux) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Await waits until there is data to read, or something else is ready: ready is asked after each
+// Wake, and holds nothing up. What was written is flushed before. It says whether there is data,
+// or Read has something to say about why there is none.
+func (m *Mux) Await(ready func() bool) (data bool, err error) {
+	for len(m.cur) == 0 {
+		if arrived, err := m.arrives(ready); !arrived {
+			return false, err
+		}
+		msg, err := m.pop(false)
+		switch {
+		case err != nil:
+			return true, nil
+		case msg.Tag == TagData:
+			m.cur = msg.Data
+		default:
+			if err := m.onMessage(msg); err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
+// arrives waits until pop returns at once, or ready does so.
+func (m *Mux) arrives(ready func() bool) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.queue) > 0 || m.err != nil {
+		return true, nil
+	}
+	if ready() {
+		return false, nil
+	}
+	m.mu.Unlock()
+	err := m.Flush()
+	m.mu.Lock()
+	if err != nil && m.err == nil && len(m.queue) == 0 {
+		return false, err
+	}
+	// The peer may be waiting for us: its silence is no reason to give it up.
+	for len(m.queue) == 0 && m.err == nil && !ready() {
+		m.cond.Wait()
+	}
+	return len(m.queue) > 0 || m.err != nil, nil
+}
+
+// Wake makes Await ask whether something is ready.
+func (m *Mux) Wake() {
+	m.mu.Lock()
+	m.cond.Broadcast()
+	m.mu.Unlock()
+}
+
 // ReadByte is Read for one byte: most values are that short.
 func (m *Mux) ReadByte() (byte, error) {
 	var b [1]byte

@@ -57,9 +57,9 @@ func (l *lister) tree(ctx context.Context, top flist.Entry) error {
 
 // siblings adds the directory dir with all that is directly in it, to be pruned. One that
 // cannot be read, or that is gone by now, is left alone: its own change will tell.
-func (l *lister) siblings(dir string) {
+func (l *lister) siblings(ctx context.Context, dir string) error {
 	if l.listed[dir] {
-		return
+		return nil
 	}
 	if l.listed == nil {
 		l.listed = map[string]bool{}
@@ -67,7 +67,7 @@ func (l *lister) siblings(dir string) {
 	l.listed[dir] = true
 	self, err := l.src.Lstat(dir)
 	if err != nil || !self.IsDir() {
-		return
+		return nil
 	}
 	entries, problems, err := l.src.ReadDir(dir)
 	if err != nil {
@@ -75,16 +75,22 @@ func (l *lister) siblings(dir string) {
 	}
 	l.problems = append(l.problems, problems...)
 	if len(problems) > 0 {
-		return
+		return nil
 	}
 	l.pruned = true
 	l.entries.Add(self)
 	for _, e := range entries {
 		if e.IsDir() {
+			if is, err := l.hollow.is(ctx, l.src, e.Name); err != nil {
+				return err
+			} else if is {
+				continue
+			}
 			e.Flags |= flist.Partial
 		}
 		l.entries.Add(e)
 	}
+	return nil
 }
 
 // setPartial marks a directory that is brought over but not pruned. With Top it would be

@@ -100,6 +100,10 @@ func (d *remote) whole(ctx context.Context, src *source.Tree, plan source.Plan, 
 
 func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
 	l := lister{src: src, prune: j.prune, since: j.since, believed: j.believed, hollow: newHollow(&d.cfg.Options), missing: j.prune && !d.old}
+	plan, err := l.hollow.leaveOut(ctx, src, plan, j.prune)
+	if err != nil {
+		return Report{}, err
+	}
 	for _, e := range plan.Entries {
 		j.believed.unmark(&e)
 		if !d.sent.is(&e) {
@@ -112,14 +116,16 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 		}
 	}
 	for _, name := range plan.Missing {
-		if d.old {
-			l.siblings(parent(name))
-		} else {
+		if !d.old {
 			l.entries.Add(flist.Entry{Name: name})
+		} else if err := l.siblings(ctx, parent(name)); err != nil {
+			return Report{}, err
 		}
 	}
 	for _, name := range plan.Unsure {
-		l.siblings(parent(name)) // the peer sees what stands there, and knows the rules
+		if err := l.siblings(ctx, parent(name)); err != nil { // the peer sees what stands there, and knows the rules
+			return Report{}, err
+		}
 	}
 	if l.entries.Len() == 0 {
 		return Report{Problems: l.problems}, nil

@@ -49,7 +49,7 @@ const (
 // it (rsync 3.5.0 compat.c, set_allow_inc_recurse) nor we need the whole of it.
 func (o *Options) inPieces(j *Job, modernPeer bool) bool {
 	late := j.Prune && (o.DeleteWhen == option.Before || o.DeleteWhen == option.After) || o.DelayUpdates
-	other := o.NoIncRecurse || o.HardLinks || o.OneFileSystem || o.Relative || o.PruneEmptyDirs || o.Files != nil
+	other := o.NoIncRecurse || o.OneFileSystem || o.Relative || o.PruneEmptyDirs || o.Files != nil
 	return j.Walk != nil && modernPeer && !late && !other && o.Recurse && o.Sink.Progress == nil
 }
 

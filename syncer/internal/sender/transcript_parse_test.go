@@ -38,7 +38,7 @@ func (c *clientSide) list(t *testing.T, f flist.Format) ([]flist.Entry, []byte) 
 			r.String(int(n))
 		}
 	}
-	entries, _, err := flist.Decode(r, f, 1000, true)
+	entries, err := decode(r, f)
 	if err != nil {
 		t.Fatalf("decode the list: %v", err)
 	}
@@ -47,11 +47,35 @@ func (c *clientSide) list(t *testing.T, f flist.Format) ([]flist.Entry, []byte) 
 	return entries, rest
 }
 
+// decode reads a list, or all the lists of incremental recursion, which the client sends before its
+// first answer.
+func decode(r *wire.Reader, f flist.Format) ([]flist.Entry, error) {
+	if !f.Inline {
+		entries, _, err := flist.Decode(r, f, 1000, true)
+		return entries, err
+	}
+	d := flist.NewDecoder(r, f)
+	var all []flist.Entry
+	for start := int32(1); ; {
+		entries, _, err := d.List(start, 1000)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entries...)
+		start += int32(len(entries)) + 1
+		if r.Index() == wire.IndexListEnd || r.Err() != nil {
+			return all, r.Err()
+		}
+	}
+}
+
 func withoutCaps(args []string) []string {
 	args = slices.Clone(args)
 	for i, a := range args {
-		if short, _, found := strings.Cut(a, "e.LsfxCIvu"); found {
-			args[i] = short
+		for _, caps := range []string{"e.LsfxCIvu", "e.iLsfxCIvu"} {
+			if short, _, found := strings.Cut(a, caps); found {
+				args[i] = short
+			}
 		}
 	}
 	return args

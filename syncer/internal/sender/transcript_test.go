@@ -49,6 +49,7 @@ type transcript struct {
 	auth   bool
 	module []string // lines for the module
 	meddle bool     // the relay damages the word DAMAGE on its first way up
+	pieces bool     // the list goes in pieces
 
 	opts    func(*sender.Options)
 	job     func(*sender.Job)
@@ -187,6 +188,28 @@ func transcripts() []transcript {
 			opts:      func(o *sender.Options) { o.HardLinks, o.ACLs, o.Xattrs = true, true, true },
 			reordered: "the client lists names as readdir(3) gives them, we in order",
 			ours:      []string{"--server", "-lHtpAXr", "--modify-window=-1", "."}},
+		{name: "pieces", args: []string{"-a", seedArg}, src: chain, pieces: true,
+			opts:  func(o *sender.Options) { o.Owner, o.Group, o.Devices, o.Specials = true, true, true, true },
+			ours:  []string{"--server", "-logDtpr", "--modify-window=-1", "."},
+			items: []string{".d..t...... ./", "cd+++++++++ d/", "cd+++++++++ d/e/", "<f+++++++++ d/e/f", "cd+++++++++ d/e/empty/"}},
+		{name: "pieces-protocol30", args: []string{"-a", seedArg, "--protocol=30"}, src: chain, pieces: true,
+			opts: func(o *sender.Options) {
+				o.Owner, o.Group, o.Devices, o.Specials, o.Protocol = true, true, true, true, 30
+			},
+			ours: []string{"--server", "-logDtpr", "--modify-window=-1", "."}},
+		{name: "pieces-redo", args: []string{"-rlpt", seedArg}, meddle: true, pieces: true,
+			src:  func(t *testing.T, dir string) { put(t, dir, "d/f", "take care of DAMAGE on the way\n") },
+			ours: []string{"--server", "-ltpr", "--modify-window=-1", "."}},
+		{name: "pieces-delete", args: []string{"-rlpt", seedArg, "--delete"}, src: chain, pieces: true,
+			dst:  func(t *testing.T, dir string) { put(t, dir, "d/gone", "x"); put(t, dir, "d/e/gone/too", "x") },
+			job:  func(j *sender.Job) { j.Prune, j.Delete = true, true },
+			ours: []string{"--server", "-ltpr", "--delete-during", "--force", "--modify-window=-1", "."}},
+		{name: "pieces-hard-links-acls-xattrs", args: []string{"-aHAX", seedArg}, src: spread, pieces: true,
+			reordered: "the client lists names as readdir(3) gives them, we in order",
+			opts: func(o *sender.Options) {
+				o.Owner, o.Group, o.Devices, o.Specials, o.HardLinks, o.ACLs, o.Xattrs = true, true, true, true, true, true, true
+			},
+			ours: []string{"--server", "-lHogDtpAXr", "--modify-window=-1", "."}},
 		{name: "append", args: more("--append"), src: big("EDIT"), dst: beginning,
 			opts:  func(o *sender.Options) { o.Append, o.Inplace = true, true },
 			ours:  []string{"--server", "-ltpr", "--append", "--modify-window=-1", "."},
@@ -391,7 +414,11 @@ func (tr *transcript) play(t *testing.T) {
 	}
 	format := tr.format(&opts)
 	recorded, rest := theirs.list(t, format)
-	job := sender.Job{List: sender.NewList(tr.entries(t, src, recorded, format))}
+	list := sender.NewList(tr.entries(t, src, recorded, format))
+	job := sender.Job{List: list}
+	if tr.pieces {
+		job = sender.Job{Walk: walkOf(&list)}
+	}
 	if tr.job != nil {
 		tr.job(&job)
 	}
@@ -475,7 +502,7 @@ func (tr *transcript) format(o *sender.Options) flist.Format {
 	f := flist.Format{
 		Protocol: o.Protocol, VarintFlags: true, SafeEnd: true, ID0Names: true, Links: o.Links,
 		Owner: o.Owner, Group: o.Group, Devices: o.Devices, Specials: o.Specials, NumericIDs: o.NumericIDs,
-		HardLinks: o.HardLinks, ACLs: o.ACLs, Xattrs: o.Xattrs,
+		HardLinks: o.HardLinks, ACLs: o.ACLs, Xattrs: o.Xattrs, Inline: tr.pieces,
 	}
 	if o.Checksum {
 		f.SumLen = 16

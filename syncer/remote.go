@@ -60,8 +60,7 @@ func (d *remote) full(ctx context.Context, src *source.Tree, j job) (Report, err
 		return Report{}, report.Fail(CodePartial, fmt.Errorf("look at the source: %w", err), "")
 	}
 	top.Flags |= flist.Top
-	// Of a file with several names none is known to be in doubt before all of them were seen.
-	if top.IsDir() && (!d.cfg.HardLinks || j.since.IsZero() && !d.cfg.DryRun) {
+	if top.IsDir() && d.inPieces(&j) {
 		return d.walk(ctx, src, &walk{src: src, top: top, job: j, hollow: newHollow(&d.cfg.Options)})
 	}
 	l := d.lister(src, j)
@@ -69,6 +68,12 @@ func (d *remote) full(ctx context.Context, src *source.Tree, j job) (Report, err
 		return Report{}, err
 	}
 	return d.run(ctx, src, l, false)
+}
+
+// inPieces says whether a walk will do. Of a file with several names none is known to be in doubt
+// before all of them were seen, and what a walk leaves to another run a dry run would tell twice.
+func (d *remote) inPieces(j *job) bool {
+	return !(d.cfg.HardLinks && !j.since.IsZero()) && !(d.cfg.DryRun && j.prune)
 }
 
 func (d *remote) lister(src *source.Tree, j job) lister {

@@ -61,7 +61,7 @@ func (s *session) lookFor(ctx context.Context) {
 	s.changes.reset()
 	s.changes.add(Change{Path: ".", Tree: true})
 	s.stats.RootPresent, s.stats.Root, s.absent, s.seen = true, id, "", lostEvents{}
-	s.log.Info("watching", quoted("root", root), zap.Int("watches", s.tree.watches()), zap.Duration("took", time.Since(start)))
+	s.log.Info("watching", quoted("root", root), zap.Int("watches", s.tree.watches()), zap.Duration("took", time.Since(start).Round(10*time.Microsecond)))
 	if isRemote(fsType) {
 		s.log.Warn("root is on a network or FUSE filesystem: changes made elsewhere give no event, only rescans find them", quoted("root", root))
 	}
@@ -77,7 +77,7 @@ func (s *session) rootGone(root string, err error) {
 		return
 	}
 	s.absent = err.Error()
-	s.log.Error("root is absent: nothing is emitted, and nothing may be deleted, until it is back; mount or restore it",
+	s.log.Error("root is absent: no change is seen, and nothing may be deleted, until it is back; mount or restore it",
 		quoted("root", root), zap.Error(err))
 }
 

@@ -39,7 +39,7 @@ var unsupported = []struct{ options, why string }{
 	{"--copy-as", "lockstep writes as who it is: start it as that user"},
 	{"--insecure-links --confine-root", "below the target no symlink is ever followed, but those of -K"},
 	{"--checksum-choice --cc --checksum-seed", "the best checksum that both sides have is agreed upon"},
-	{"--compress-threads --zt", "compression has a thread of its own, one"},
+	{"--compress-threads --zt", "lockstep compresses in one thread, beside the one that reads"},
 	{"--old-args --secluded-args --protect-args -s", "arguments reach the other side as they are, always"},
 	{"--trust-sender", "lockstep is the sender"},
 	{"--blocking-io", "the remote shell is read and written as it comes"},

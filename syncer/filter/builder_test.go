@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -278,5 +279,38 @@ func TestListWith(t *testing.T) {
 	}
 	if _, err = l.With("nonsense"); err == nil {
 		t.Error("nonsense is a rule")
+	}
+}
+
+// TestBuilderZeroes: with --from0 a line's end is a byte of a pattern as any other.
+func TestBuilderZeroes(t *testing.T) {
+	b := Builder{Zeroes: true}
+	if err := b.ExcludeFrom(strings.NewReader("a\nb\x00\x00#c\x00;d\x00+ e\rf\x00last"), "rules"); err != nil {
+		t.Fatal(err)
+	}
+	b.Zeroes = false
+	if err := b.IncludeFrom(strings.NewReader("one\ntwo\n"), "rules"); err != nil {
+		t.Fatal(err)
+	}
+	rules, err := b.Build().Wire(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"- a\nb", "+ e\rf", "- last", "+ one", "+ two"}; !slices.Equal(rules, want) {
+		t.Errorf("%q, want %q", rules, want)
+	}
+}
+
+func TestGlob(t *testing.T) {
+	for _, c := range []struct {
+		pattern, text string
+		want          bool
+	}{
+		{"", "", true}, {"", "a", false}, {"*", "", true}, {"*", "any", true}, {"w?yne", "wayne", true}, {"w?yne", "wyne", false},
+		{"[a-c]*", "bob", true}, {"[a-c]*", "dora", false}, {"*", "a/b", false}, {"[b", "[b", false}, {"a*b*c", "aXbYbZc", true},
+	} {
+		if got := Glob(c.pattern)(c.text); got != c.want {
+			t.Errorf("%q matches %q: %v", c.pattern, c.text, got)
+		}
 	}
 }

@@ -65,13 +65,20 @@ func TestMetaRoundTrip(t *testing.T) {
 		f := Format{
 			Protocol: rapid.IntRange(30, 32).Draw(t, "protocol"), VarintFlags: draw("varint"), SafeEnd: true,
 			Owner: true, Group: true, Links: true, Devices: draw("D"), Specials: draw("S"),
-			HardLinks: draw("H"), ACLs: draw("A"), Xattrs: draw("X"), Atimes: draw("U"),
+			HardLinks: draw("H"), ACLs: draw("A"), Xattrs: draw("X"), Atimes: draw("U"), NumericIDs: draw("numeric"), Inline: draw("inline"),
 		}
 		f.Crtimes = f.VarintFlags && draw("N")
 		var want []Entry
 		var b []byte
 		enc := NewEncoder(f)
+		enc.Names(func(id uint32) string { return "user"[:id%5] }, func(id uint32) string { return "group"[:id%6] })
+		starts := []int32{0}
 		for i := range rapid.IntRange(0, 20).Draw(t, "n") {
+			if f.Inline && draw("next list") {
+				b = enc.End(b, 0)
+				starts = append(starts, int32(i+len(starts)))
+				enc.Begin(starts[len(starts)-1])
+			}
 			e := genEntry(t, f)
 			if n := len(want); n > 0 && draw("link") && want[n-1].Flags&Linked != 0 {
 				name := e.Name
@@ -81,7 +88,7 @@ func TestMetaRoundTrip(t *testing.T) {
 				genMeta(t, f, &e)
 				if f.HardLinks && !e.IsDir() && !e.Missing() && draw("linked") {
 					e.Flags |= Linked
-					e.Ino = uint64(i) + 1
+					e.Ino = uint64(i+len(starts)-1) + 1
 				}
 			}
 			if e.Missing() {
@@ -96,9 +103,15 @@ func TestMetaRoundTrip(t *testing.T) {
 			want = append(want, e)
 			b = enc.Append(b, &e)
 		}
-		got, _, err := Decode(wire.NewReader(bytes.NewReader(enc.End(b, 0))), f, 100, true)
-		if err != nil {
-			t.Fatal(err)
+		dec := NewDecoder(wire.NewReader(bytes.NewReader(enc.End(b, 0))), f)
+		dec.missingOK = true
+		var got []Entry
+		for _, start := range starts {
+			entries, _, err := dec.List(start, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, entries...)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("(-want +got):\n%s", diff)

@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/option"
+	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 )
 
 // TestDescriptors: whatever goes wrong, a push leaves no descriptor open.
@@ -18,19 +21,19 @@ func TestDescriptors(t *testing.T) {
 		set  func(o *Options)
 		spot func(t *testing.T, dst string) // makes trouble
 	}{
-		"full":                  {set: func(*Options) {}},
-		"full, in place":        {set: func(o *Options) { o.Inplace = true }},
-		"full, append":          {set: func(o *Options) { o.AppendVerify = true }},
-		"full, delayed":         {set: func(o *Options) { o.DelayUpdates, o.HardLinks = true, true }},
-		"full, partial":         {set: func(o *Options) { o.PartialDir = ".part" }},
-		"full, temp":            {set: func(o *Options) { o.TempDir = backups }},
-		"full, backups":         {set: func(o *Options) { o.BackupDir = filepath.Join(backups, "b") }},
-		"backups in a file":     {set: func(o *Options) { o.BackupDir = "d/0" }},
-		"no temp":               {set: func(o *Options) { o.TempDir = "none" }},
-		"keep dirlinks, out":    {set: func(o *Options) { o.KeepDirlinks = true }, spot: linkOut},
-		"no way, no force":      {set: func(o *Options) { o.Delete = false }, spot: inTheWay},
-		"mounted in the way":    {set: func(*Options) {}, spot: mountInTheWay},
-		"deleted before, after": {set: func(o *Options) { o.DeleteWhen, o.Backup = 1, true }, spot: inTheWay},
+		"full":               {set: func(*Options) {}},
+		"full, in place":     {set: func(o *Options) { o.Inplace = true }},
+		"full, append":       {set: func(o *Options) { o.AppendVerify = true }},
+		"full, delayed":      {set: func(o *Options) { o.DelayUpdates, o.HardLinks = true, true }},
+		"full, partial":      {set: func(o *Options) { o.PartialDir = ".part" }},
+		"full, temp":         {set: func(o *Options) { o.TempDir = backups }},
+		"full, backups":      {set: func(o *Options) { o.BackupDir = filepath.Join(backups, "b") }},
+		"backups in a file":  {set: func(o *Options) { o.BackupDir = "d/0" }},
+		"no temp":            {set: func(o *Options) { o.TempDir = "none" }},
+		"keep dirlinks, out": {set: func(o *Options) { o.KeepDirlinks = true }, spot: linkOut},
+		"no way, no force":   {set: func(o *Options) { o.Delete = false }, spot: inTheWay},
+		"mounted in the way": {set: func(*Options) {}, spot: mountInTheWay},
+		"deleted before":     {set: func(o *Options) { o.DeleteWhen, o.Backup = option.Before, true }, spot: inTheWay},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src, dst := dirs(t)
@@ -50,7 +53,8 @@ func TestDescriptors(t *testing.T) {
 			test.set(&o)
 			before := descriptors(t)
 			push := func(ctx context.Context) {
-				s := openSource(t, src, sourceOptions(o))
+				s, err := source.Open(src, sourceOptions(o))
+				must(t, err)
 				target, err := Open(dst, o)
 				if err == nil {
 					_, _ = target.Full(ctx, s, time.Time{})

@@ -417,3 +417,24 @@ func openDescriptors(t *testing.T) int {
 	must(t, err)
 	return len(names)
 }
+
+// TestOneFileSystemSparesMounts: with -x what is mounted in the target stays, and is no problem.
+func TestOneFileSystemSparesMounts(t *testing.T) {
+	requireRoot(t)
+	src, dst := dirs(t)
+	for _, name := range []string{"a", "gone/b"} {
+		mount(t, "none", mkdir(t, dst, name), "tmpfs", 0, "")
+		write(t, filepath.Join(dst, name, "f"), "x")
+	}
+	write(t, filepath.Join(dst, "gone", "f"), "x")
+	o := archive
+	for _, o.OneFileSystem = range []bool{true, false} {
+		res, _ := full(t, src, dst, o)
+		if (len(res.Problems) == 0) != o.OneFileSystem {
+			t.Errorf("-x %v: problems %v", o.OneFileSystem, res.Problems)
+		}
+		if !exists(filepath.Join(dst, "a/f")) || !exists(filepath.Join(dst, "gone/b/f")) || exists(filepath.Join(dst, "gone/f")) {
+			t.Errorf("-x %v: what is mounted, and that alone, was to stay", o.OneFileSystem)
+		}
+	}
+}

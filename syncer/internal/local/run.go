@@ -2,8 +2,8 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
-
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,7 +90,11 @@ func (t *Target) newRun(src *source.Tree, since time.Time) *run {
 		Pinned:       t.opts.Filter.Pinned,
 		Removed:      r.removed,
 		Kept:         func(path string) { r.message("cannot delete non-empty directory: "+report.Quote(path), false) },
-		Failed:       r.refused,
+		Failed: func(path string, err error) {
+			if !r.opts.OneFileSystem || !errors.Is(err, tree.ErrMountPoint) { // no error then: delete.c, delete_dir_contents
+				r.refused(path, err)
+			}
+		},
 	}
 	if t.opts.Backup && !t.opts.DryRun {
 		r.backups = &backups{t: t}

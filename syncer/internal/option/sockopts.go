@@ -80,7 +80,7 @@ func socketOptionNamed(name string) (socketOption, error) {
 	case "SO_RCVLOWAT":
 		return socketOption{level: unix.SOL_SOCKET, opt: unix.SO_RCVLOWAT, value: 1}, nil
 	case "SO_SNDLOWAT", "SO_SNDTIMEO", "SO_RCVTIMEO":
-		return socketOption{}, errors.New("Linux does not take it as a number (--timeout is what gives up on a silent peer)")
+		return socketOption{}, errors.New("the kernel does not take it as a number (--timeout is what gives up on a silent peer)")
 	}
 	return socketOption{}, errors.New("it is unknown: SO_KEEPALIVE, SO_REUSEADDR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF, SO_RCVLOWAT, TCP_NODELAY, IPTOS_LOWDELAY, IPTOS_THROUGHPUT")
 }

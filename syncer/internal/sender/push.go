@@ -51,7 +51,7 @@ func classify(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &exit):
-		return report.Fail(report.Code(exit.Code), err, "")
+		return report.Fail(report.Code(exit.Code), exit, "") // wherever the push was: the same error each time it is tried
 	case errors.Is(err, wire.ErrTimeout), errors.Is(err, os.ErrDeadlineExceeded):
 		return report.Fail(report.CodeTimeout, err, "")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -65,7 +65,7 @@ func (m Message) Int32() (v int32, ok bool) {
 type ExitError struct{ Code int }
 
 func (e *ExitError) Error() string {
-	return fmt.Sprintf("the peer ended the transfer with rsync's exit code %d", e.Code)
+	return fmt.Sprintf("the rsync there gave up with exit code %d (see what it said before)", e.Code)
 }
 
 // Printable makes text from a peer fit for a log line: control characters and bytes

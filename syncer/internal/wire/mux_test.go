@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,6 +79,48 @@ func TestMuxKeepsOrder(t *testing.T) {
 	want := []string{"2:one\n", "a", "b", "101:gone", "c", "4:two\n", "d"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Await sends what was written, hands messages over, and returns for data, for what else is ready,
+// and at the end.
+func TestMuxAwait(t *testing.T) {
+	messages := 0
+	m, theirs := start(t, 0, func(Message) error { messages++; return nil })
+	heard := make(chan error, 1)
+	go func() {
+		_, err := io.ReadFull(theirs, make([]byte, 4+5))
+		heard <- err
+	}()
+	m.Write([]byte("hello"))
+	var ready atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := <-heard; err != nil {
+			t.Error(err)
+		}
+		ready.Store(true)
+		m.Wake()
+	})
+	if data, err := m.Await(ready.Load); data || err != nil {
+		t.Fatalf("with something ready: data %v, %v", data, err)
+	}
+	wg.Wait()
+	send(t, theirs, frame(TagInfo, "a"), frame(TagData, ""), frame(TagWarning, "b"), frame(TagData, "xy"), frame(77, ""))
+	ready.Store(false)
+	for range 2 {
+		if data, err := m.Await(ready.Load); !data || err != nil || messages != 2 {
+			t.Fatalf("with data: data %v, %d messages, %v", data, messages, err)
+		}
+		if b, err := m.ReadByte(); err != nil || b != 'x' && b != 'y' {
+			t.Fatalf("read %q, %v", b, err)
+		}
+	}
+	if data, err := m.Await(ready.Load); !data || err != nil {
+		t.Fatalf("at the end: data %v, %v", data, err)
+	}
+	if _, err := m.ReadByte(); !errors.Is(err, ErrProtocol) {
+		t.Errorf("at the end: %v", err)
 	}
 }
 

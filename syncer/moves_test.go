@@ -261,7 +261,7 @@ func randomMoves(t *testing.T, r *rig, cfg syncer.Config, rounds int) {
 		}
 		m.disturb(rnd)
 		m.batch.Oldest = time.Now()
-		if rep, err = s.Push(t.Context(), m.batch); err != nil {
+		if _, err = s.Push(t.Context(), m.batch); err != nil {
 			t.Fatal(err)
 		}
 		if cfg.Protocol == 30 {

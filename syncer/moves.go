@@ -48,10 +48,10 @@ func (b believed) unmark(e *flist.Entry) {
 
 // usesMoves says whether a move may be more than a deletion and a creation. Deletions must be allowed,
 // since the old name is to go; and no option may say that the new one is not to be made, or made of
-// something else. A backup of the old name is to stay as it is: no other name of the new file.
+// something else, or with the mode of a new file. A backup of the old name is to stay as it is: no other name of the new file.
 func (s *Syncer) usesMoves() bool {
 	o := &s.cfg.Options
-	return o.Delete && o.Recurse && s.pushed && !s.suspect && !s.place.single &&
+	return o.Delete && o.Recurse && o.Perms && s.pushed && !s.suspect && !s.place.single &&
 		!o.DryRun && !o.Backup && o.BackupDir == "" && !o.Existing && !o.IgnoreExisting && !o.Inplace && !o.Append && !o.AppendVerify &&
 		o.MaxSize < 0 && o.MinSize <= 0 && !o.Relative && o.Files == nil
 }

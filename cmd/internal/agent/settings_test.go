@@ -25,12 +25,13 @@ func TestValidate(t *testing.T) {
 		change func(*Settings)
 		want   []string // a line each, by its beginning
 	}{
-		"fine":               {func(*Settings) {}, nil},
-		"watch a daemon":     {func(s *Settings) { s.Watch, s.Target, s.PasswordFile, s.ConGiven = true, "h::m", "f", true }, nil},
-		"watch and dry run":  {func(s *Settings) { s.Watch, s.DryRun = true, true }, []string{"--watch and --dry-run exclude"}},
-		"watch and progress": {func(s *Settings) { s.Watch, s.Progress = true, true }, []string{"--watch and --progress exclude"}},
-		"watch and stats":    {func(s *Settings) { s.Watch, s.Stats = true, true }, []string{"--watch and --stats exclude"}},
-		"delete what":        {func(s *Settings) { s.Delete, s.Recurse = true, false }, []string{"--delete needs --recursive"}},
+		"fine":                 {func(*Settings) {}, nil},
+		"watch a daemon":       {func(s *Settings) { s.Watch, s.Target, s.PasswordFile, s.ConGiven = true, "h::m", "f", true }, nil},
+		"watch and dry run":    {func(s *Settings) { s.Watch, s.DryRun = true, true }, []string{"--watch and --dry-run exclude"}},
+		"watch and progress":   {func(s *Settings) { s.Watch, s.Progress = true, true }, []string{"--watch and --progress exclude"}},
+		"watch and stats":      {func(s *Settings) { s.Watch, s.Stats = true, true }, []string{"--watch and --stats exclude"}},
+		"watch, -K and delete": {func(s *Settings) { s.Watch, s.KeepDirlinks, s.Delete = true, true, true }, []string{"--keep-dirlinks with --watch and --delete is not safe"}},
+		"delete what":          {func(s *Settings) { s.Delete, s.Recurse = true, false }, []string{"--delete needs --recursive"}},
 		"negative times": {func(s *Settings) {
 			s.Watch, s.Settle, s.MaxDelay, s.Grace, s.Timeout, s.ConTimeout = true, -1, -1, -1, -1, -1
 		},

@@ -66,6 +66,9 @@ func (s *Settings) checkWatch(c *checker) {
 	}
 	c.check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")
 	c.check(s.Watch && s.Progress, "--watch and --progress exclude one another: --watch logs a line for each push (of -P, --partial remains)")
+	// A partial push cannot see that a name of the source is a symlink on the target, and leads to
+	// what it would delete there and not send again.
+	c.check(s.Watch && s.KeepDirlinks && s.Delete, "--keep-dirlinks with --watch and --delete is not safe: behind a symlink of the target, what is there under its own name would be deleted")
 	c.check(s.Watch && s.Stats, "--watch and --stats exclude one another: --watch logs the figures of each push")
 }
 

@@ -35,6 +35,7 @@
 // that changed while it was read is put in place like any other, but without the source's
 // mtime, so that even after a crash the next comparison sees a difference.
 //
+// Attributes that could not be set are a Problem, but keep no name from its place, as in rsync.
 // A Problem of a directory speaks for all below it. When the target is full, files are
 // no longer tried after a few failures, but the walk goes on: deleting may make room.
 // An error beside the Result means that the push did not come to its end.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 )
 
 // Feed is where Run takes its batches: what is dirty, and when it is due.
@@ -93,8 +91,7 @@ func (s *Syncer) giveBack(feed Feed, b Batch, rep *Report) {
 			s.count(p.Path)
 			again = append(again, Path{Name: p.Path, Tree: true})
 		} else {
-			// What is said of deletions is no doubt about bytes.
-			failed = append(failed, Path{Name: p.Path, Tree: true, Content: !errors.Is(p.Err, report.ErrHeld)})
+			failed = append(failed, Path{Name: p.Path, Tree: true, Content: true})
 		}
 	}
 	for _, name := range rep.Changed {

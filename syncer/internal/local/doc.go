@@ -4,10 +4,11 @@
 // In go an open source and options in rsync's words; out come what was done (Stats,
 // Items), what was not brought over and why (Problems), and the files that changed
 // while they were read. The guarantees are those of package tree, and of deleting: a
-// name goes only when its directory was listed without any error, no rule protects it,
-// one more look at the source right before says that it is not there, and nowhere in the
-// source an error was seen. That last rule is rsync's; IgnoreErrors is without it, and without
-// the first, but never without the look: what cannot be looked at stays.
+// name goes only when its directory was listed without any error, no rule protects it, and
+// one more look at the source right before says that it is not there. rsync deletes nothing
+// anywhere once it saw an error; here the directory that could not be read is spared, and only
+// it. IgnoreErrors is without the first rule, but never without the look: what cannot be
+// looked at stays.
 //
 //  1. Full walks the source directory by directory, Partial takes a plan's paths in
 //     the same order. Memory follows the largest directory and the depth. The source is read

@@ -16,25 +16,23 @@ import (
 type late struct {
 	w     *twin
 	names []string
-	as    string // see removeAll
 }
 
 func (r *run) remember(w *twin, names []string) {
 	if len(names) > 0 {
-		r.late = append(r.late, late{w, names, w.entry.Name})
+		r.late = append(r.late, late{w, names})
 	}
 }
 
 // before does what comes before the walk over tops and the deletion of missing: with
-// --delete-before, everything is found before anything is deleted, so that an error anywhere
-// in the source is known by then.
+// --delete-before, everything is found before anything is deleted.
 func (r *run) before(ctx context.Context, tops []flist.Entry, missing []string) {
 	if !r.opts.Delete || r.opts.DeleteWhen != option.Before {
 		return
 	}
 	for _, name := range missing {
 		w := &twin{entry: flist.Entry{Name: path.Dir(name)}}
-		r.late = append(r.late, late{w, []string{name}, name})
+		r.late = append(r.late, late{w, []string{name}})
 	}
 	for _, e := range tops {
 		r.pass(ctx, e)
@@ -61,7 +59,6 @@ func (r *run) after(ctx context.Context, tops []flist.Entry) {
 	for _, w := range r.left {
 		r.leaveNow(w)
 	}
-	r.tellHeld()
 }
 
 // postpones says whether directories change once more after the walk left them.
@@ -83,7 +80,7 @@ func (r *run) pass(ctx context.Context, e flist.Entry) {
 		return
 	}
 	l := list(r.src, e.Name)
-	entries, complete, err := r.judge(&l, func(_ string, err error) { r.suspect(err) })
+	entries, complete, err := r.judge(&l, func(string, error) {})
 	if err != nil {
 		return
 	}
@@ -150,7 +147,7 @@ func (r *run) deleteLate(ctx context.Context) {
 			r.refused(w.entry.Name, err)
 			continue
 		}
-		r.removeAll(ctx, w, l.names, l.as)
+		r.removeAll(ctx, w, l.names)
 		w.dir.Close()
 		w.dir = nil
 		if r.opts.DeleteWhen != option.Before {

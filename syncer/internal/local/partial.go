@@ -148,10 +148,10 @@ func (r *run) missing(ctx context.Context, parent *twin, name string) {
 		}()
 	}
 	if r.opts.DeleteWhen == option.During {
-		r.removeAll(ctx, w, []string{name}, name)
+		r.removeAll(ctx, w, []string{name})
 		return
 	}
-	r.late = append(r.late, late{w, []string{name}, name})
+	r.late = append(r.late, late{w, []string{name}})
 }
 
 // stray brings over an entry whose directory is not in the plan, or was dealt with

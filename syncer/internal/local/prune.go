@@ -12,7 +12,6 @@ import (
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/option"
-	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 	"github.com/lockstep-sync/lockstep/syncer/internal/tree"
 )
@@ -31,7 +30,7 @@ func (r *run) prunesNow() bool {
 func (r *run) prune(ctx context.Context, w *twin, entries []flist.Entry, names map[string]struct{}) {
 	list := r.extraneous(w, entries, names)
 	if r.opts.DeleteWhen == option.During {
-		r.removeAll(ctx, w, list, w.entry.Name)
+		r.removeAll(ctx, w, list)
 		return
 	}
 	r.remember(w, list)
@@ -67,12 +66,8 @@ func (r *run) extraneous(w *twin, entries []flist.Entry, names map[string]struct
 	return list
 }
 
-// removeAll deletes names, which are in w. as is what is to be looked at again if that must
-// not be now.
-func (r *run) removeAll(ctx context.Context, w *twin, names []string, as string) {
-	if len(names) == 0 || r.holds(as) {
-		return
-	}
+// removeAll deletes names, which are in w.
+func (r *run) removeAll(ctx context.Context, w *twin, names []string) {
 	for _, name := range names {
 		if ctx.Err() != nil {
 			return
@@ -89,7 +84,7 @@ func (r *run) remove(ctx context.Context, w *twin, name string) {
 	}
 	has, err := r.src.Has(name)
 	if err != nil {
-		r.sourceProblem(name, err)
+		r.problem(name, err)
 		return
 	}
 	if !has || r.isHollow(name) {
@@ -102,43 +97,6 @@ func (r *run) remove(ctx context.Context, w *twin, name string) {
 func (r *run) removerIn(w *twin) *tree.Remover {
 	r.remover.Root, r.remover.Prefix = w.dir, w.entry.Name
 	return r.remover
-}
-
-// sourceProblem is problem for what could not be looked at in the source: from then on nothing is deleted,
-// as in rsync (generator.c, delete_in_dir), unless --ignore-errors says so. What is unmounted
-// was seen to be, and its directory alone is spared.
-func (r *run) sourceProblem(path string, err error) {
-	r.suspect(err)
-	r.problem(path, err)
-}
-
-func (r *run) suspect(err error) {
-	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, source.ErrUnmounted) {
-		r.ioError = true
-	}
-}
-
-// holds says whether nothing may be deleted, and notes as, where something was to be.
-func (r *run) holds(as string) bool {
-	if !r.ioError || r.opts.IgnoreErrors {
-		return false
-	}
-	if r.held == nil {
-		r.message("IO error encountered -- skipping file deletion", false)
-	}
-	r.held = append(r.held, as)
-	return true
-}
-
-// tellHeld makes what was held back a problem, so that it is looked at again.
-func (r *run) tellHeld() {
-	const most = 100
-	if len(r.held) > most {
-		r.held = []string{r.src.Top()}
-	}
-	for _, dir := range r.held {
-		r.problem(dir, report.ErrHeld)
-	}
 }
 
 // makeWay removes a directory from where e is to be. It returns have if that is of e's

@@ -43,8 +43,6 @@ type run struct {
 	hollow    map[string]bool // what isHollow found
 	late      []late          // to be deleted at another time
 	left      []*twin         // directories to be left when everything else is done
-	ioError   bool            // the source could not be read everywhere
-	held      []string        // where deletions were skipped because of that
 	listed    report.Stats
 
 	jobs     chan func()

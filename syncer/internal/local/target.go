@@ -184,8 +184,5 @@ func (t *Target) Partial(ctx context.Context, src *source.Tree, plan source.Plan
 			r.content[plan.Entries[i].Name] = true
 		}
 	}
-	for _, p := range plan.Problems {
-		r.suspect(p.Err)
-	}
 	return r.run(ctx, func(ctx context.Context) { r.partial(ctx, plan) })
 }

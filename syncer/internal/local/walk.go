@@ -61,7 +61,7 @@ func (r *run) read(dir string) (entries []flist.Entry, complete bool, err error)
 	if l.crosses {
 		return nil, false, nil
 	}
-	return r.judge(&l, r.sourceProblem)
+	return r.judge(&l, r.problem)
 }
 
 // inside brings over what is directly in w and returns the subdirectories.

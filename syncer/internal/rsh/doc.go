@@ -12,6 +12,8 @@
 //     has a terminal.
 //  4. Conn.End closes the pipes, waits for the process, ends it where it does not end by itself, and
 //     reaps it. Close does so with the master.
+//  5. The directories of processes that were killed are swept when the first master of a Shell is
+//     made; Abandon is for one that ends at once.
 //
 // A process ends with ours, however that ends: the kernel signals it (prctl(2), PR_SET_PDEATHSIG).
 package rsh

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +28,7 @@ const (
 // master is a connection of OpenSSH's, over which commands are run.
 type master struct {
 	p      *process
-	dir    string
+	dir    *private
 	socket string
 }
 
@@ -54,28 +53,18 @@ func (s *Shell) ensureMaster(ctx context.Context) error {
 }
 
 func (s *Shell) startMaster() (*master, error) {
-	dir, err := privateDir()
+	s.swept.Do(sweep)
+	dir, err := newPrivate()
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for ssh's socket: %w", err)
 	}
-	m := &master{dir: dir, socket: filepath.Join(dir, "s")}
+	m := &master{dir: dir, socket: filepath.Join(dir.path, "s")}
 	words := append(s.options(), "-M", "-N", "-S", m.socket, "-o", "ControlPersist=no", "-o", "ClearAllForwardings=yes")
 	m.p, err = start(s.addressed(words), nil, nil, true)
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, dir.remove())
 	}
 	return m, nil
-}
-
-// privateDir makes a directory that is ours alone, with a name that ssh takes as it stands: in a
-// socket's path "%" and "${" begin a substitution.
-func privateDir() (string, error) {
-	if tmp := os.TempDir(); len(tmp) < socketPathMax-len("/lockstep-ssh-0123456789/s") && !strings.ContainsAny(tmp, "%$ \"\\") {
-		if dir, err := os.MkdirTemp(tmp, "lockstep-ssh-"); err == nil {
-			return dir, nil
-		}
-	}
-	return os.MkdirTemp("/tmp", "lockstep-ssh-")
 }
 
 // await waits until the master takes commands.
@@ -107,5 +96,5 @@ func (m *master) close() error {
 		m.p.signal(unix.SIGTERM)
 	}
 	m.p.end(killGrace)
-	return os.RemoveAll(m.dir)
+	return m.dir.remove()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,7 +18,8 @@ import (
 
 const orphanEnv = "LOCKSTEP_TEST_ORPHAN" // --rsh of a master that a second test process starts
 
-// A master ends with the process that started it, however that ended.
+// A master ends with the process that started it, however that ended. What that left on the disk the
+// next one takes away.
 func TestMasterEndsWithUs(t *testing.T) {
 	if rsh := os.Getenv(orphanEnv); rsh != "" {
 		s, err := New(Config{Rsh: rsh, Host: "127.0.0.1", Keep: true})
@@ -32,8 +34,9 @@ func TestMasterEndsWithUs(t *testing.T) {
 		return
 	}
 	d := syncertest.StartSSHD(t)
+	tmp := shortTemp(t)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestMasterEndsWithUs$")
-	cmd.Env = append(os.Environ(), orphanEnv+"="+d.Rsh(), "TMPDIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), orphanEnv+"="+d.Rsh(), "TMPDIR="+tmp)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +62,26 @@ func TestMasterEndsWithUs(t *testing.T) {
 			t.Fatal("the master lives on")
 		}
 	}
+	if left := privates(t, tmp); len(left) != 1 {
+		t.Fatalf("left by the killed process: %q", left)
+	}
+	t.Setenv("TMPDIR", tmp)
+	s := mustNew(t, Config{Rsh: d.Rsh(), Host: "127.0.0.1", Keep: true})
+	if err := s.ensureMaster(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := privates(t, tmp); len(left) != 1 || left[0] != s.master.dir.path {
+		t.Errorf("with a new master: %q", left)
+	}
+}
+
+func privates(t *testing.T, tmp string) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(tmp, dirPrefix+"*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 // lives says whether a process is there, and no zombie.

@@ -219,7 +219,7 @@ func TestMaster(t *testing.T) {
 	if n := logins(); n != 1 {
 		t.Errorf("%d logins for three commands, want 1", n)
 	}
-	if fi, err := os.Stat(s.master.dir); err != nil || fi.Mode().Perm() != 0o700 {
+	if fi, err := os.Stat(s.master.dir.path); err != nil || fi.Mode().Perm() != 0o700 {
 		t.Errorf("the socket's directory: %v, %v", fi, err)
 	}
 	dead := s.master
@@ -236,8 +236,8 @@ func TestMaster(t *testing.T) {
 		t.Error(err)
 	}
 	for _, m := range []*master{dead, last} {
-		if _, err := os.Stat(m.dir); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is left: %v", m.dir, err)
+		if _, err := os.Stat(m.dir.path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", m.dir.path, err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,7 @@ type Shell struct {
 	words  []string
 	ssh    bool
 	master *master
+	swept  sync.Once
 }
 
 // New checks cfg; nothing is started yet.

@@ -80,11 +80,14 @@ func (d *daemon) dial(ctx context.Context) (wire.Conn, error) {
 		return c.(*net.TCPConn), nil
 	}
 	var ne net.Error
+	var dns *net.DNSError
 	switch {
 	case ended(ctx) != nil:
 		return nil, report.Fail(CodeSignal, ended(ctx), "")
 	case d.cfg.ConTimeout > 0 && errors.As(err, &ne) && ne.Timeout():
 		return nil, report.Fail(CodeConTimeout, fmt.Errorf("no connection to the daemon at %s within %v: %w", d.addr, d.cfg.ConTimeout, err), "")
+	case errors.As(err, &dns):
+		return nil, report.Fail(CodeSocket, fmt.Errorf("connect to the daemon at %s: %w", d.addr, err), "check the host's name")
 	}
 	return nil, report.Fail(CodeSocket, fmt.Errorf("connect to the daemon at %s: %w", d.addr, err),
 		"is rsync --daemon running there, and the port open?")

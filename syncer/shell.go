@@ -43,6 +43,10 @@ func rsyncPath(cfg *Config) string { return cmp.Or(cfg.RsyncPath, "rsync") }
 
 func (s *shell) close() error { return s.rsh.Close() }
 
+// Abandon removes what all Syncers of this process have on the disk for their connections: for a
+// process that is to end at once, without Close.
+func Abandon() { rsh.Abandon() }
+
 func (s *shell) run(ctx context.Context, src *source.Tree, o sender.Options, j *sender.Job) (sender.Result, error) {
 	res, err := s.command(ctx, src, o, j)
 	if errors.Is(err, sender.ErrOldPeer) {
@@ -56,7 +60,7 @@ func (s *shell) run(ctx context.Context, src *source.Tree, o sender.Options, j *
 // command starts the rsync there and runs a job with it.
 func (s *shell) command(ctx context.Context, src *source.Tree, o sender.Options, j *sender.Job) (sender.Result, error) {
 	conn, err := s.rsh.Start(ctx, s.peer.Command(rsyncPath(s.cfg), o, j, s.cfg.Target.Path))
-	tell(o.Sink, s.rsh.Said())
+	tellOwn(s.rsh, o.Sink, s.rsh.Said())
 	if err != nil {
 		return sender.Result{}, shellFailure(ctx, s.rsh, o.Sink, err)
 	}
@@ -90,6 +94,21 @@ func tell(sink Sink, said []string) {
 	}
 }
 
+// tellOwn hands on what the remote shell said on its own account. Of another shell than ssh it is not
+// known whose words they are.
+func tellOwn(sh *rsh.Shell, sink Sink, said []string) {
+	if sink.SSH == nil || !sh.SSH() {
+		tell(sink, said)
+		return
+	}
+	for _, line := range unframed(said) {
+		sink.SSH(line)
+	}
+}
+
+// shown says that the words of a shell were shown to somebody who sees them right before the error.
+func shown(sink Sink) bool { return sink.Message != nil && sink.SSH == nil }
+
 // afterShell ends a shell's command and explains the error of its run.
 func afterShell(ctx context.Context, sh *rsh.Shell, conn *rsh.Conn, sink Sink, res *sender.Result, err error) error {
 	code := conn.End()
@@ -100,20 +119,24 @@ func afterShell(ctx context.Context, sh *rsh.Shell, conn *rsh.Conn, sink Sink, r
 	case err != nil && saysUnknown(said, missingArgs):
 		return sender.ErrNoMissingArgs
 	}
-	tell(sink, said)
+	if Code(code) == report.CodeShell {
+		tellOwn(sh, sink, said)
+	} else {
+		tell(sink, said)
+	}
 	if err == nil {
-		return judge(sh, code, said, res)
+		return judge(sh, sink, code, said, res)
 	}
 	if ctx.Err() != nil || !hungUp(err) {
 		return err
 	}
-	return shellEnded(sh, code, said, err)
+	return shellEnded(sh, sink, code, said, err)
 }
 
 // judge takes in the exit code of a run that reached its end. A peer behind a shell says on its standard
 // error what it could not do, not in messages (rsync(1), --stderr), and its exit code is all
 // that can be relied on.
-func judge(sh *rsh.Shell, code int, said []string, res *sender.Result) error {
+func judge(sh *rsh.Shell, sink Sink, code int, said []string, res *sender.Result) error {
 	switch Code(code) {
 	case CodeOK, CodeVanished: // that it has from us
 	case CodeMaxDelete:
@@ -121,7 +144,7 @@ func judge(sh *rsh.Shell, code int, said []string, res *sender.Result) error {
 	case CodePartial: // it may have this from us, too
 		res.Partial = res.Partial || len(said) > 0 || len(res.Problems) == 0
 	default:
-		return shellEnded(sh, code, said, nil)
+		return shellEnded(sh, sink, code, said, nil)
 	}
 	return nil
 }

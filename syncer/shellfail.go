@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/rsh"
 )
-
-// codeIPC is rsync's for a program that could not be started.
-const codeIPC Code = 14
 
 // shellFailure explains why a remote shell could not be started, or found no connection.
 func shellFailure(ctx context.Context, sh *rsh.Shell, sink Sink, err error) error {
@@ -20,26 +18,27 @@ func shellFailure(ctx context.Context, sh *rsh.Shell, sink Sink, err error) erro
 	case ended(ctx) != nil:
 		return report.Fail(CodeSignal, ended(ctx), "")
 	case errors.As(err, &exit):
-		tell(sink, exit.Said)
-		return shellEnded(sh, exit.Code, exit.Said, nil)
+		tellOwn(sh, sink, exit.Said)
+		return shellEnded(sh, sink, exit.Code, exit.Said, nil)
 	case errors.Is(err, rsh.ErrNoMaster):
 		return report.Fail(CodeConTimeout, fmt.Errorf("remote shell %q: %w", sh, err), "")
 	}
-	return report.Fail(codeIPC, fmt.Errorf("start the remote shell %q: %w", sh, err), "is it installed? -e says which one to use")
+	return report.Fail(report.CodeIPC, fmt.Errorf("start the remote shell %q: %w", sh, err), "is it installed? -e says which one to use")
 }
 
 // shellEnded is the failure of a run whose shell ended. As with rsync the shell's exit code counts
 // where it says more than "the stream ended": ssh's 255, a shell's 127 (rsync 3.5.0 cleanup.c).
-func shellEnded(sh *rsh.Shell, code int, said []string, err error) error {
+// err is how that was noticed.
+func shellEnded(sh *rsh.Shell, sink Sink, code int, said []string, err error) error {
 	text := fmt.Sprintf("the remote shell %q ended with exit code %d", sh, code)
 	if code < 0 {
 		text = fmt.Sprintf("the remote shell %q was killed", sh)
 	}
-	if n := len(said); n > 0 {
+	if n := len(said); n > 0 && !shown(sink) {
 		text += ": " + said[n-1]
 	}
 	failure := errors.New(text)
-	if err != nil {
+	if err != nil && code <= 0 { // else the code is the reason
 		var f *Failure
 		if errors.As(err, &f) {
 			err = f.Err
@@ -47,6 +46,23 @@ func shellEnded(sh *rsh.Shell, code int, said []string, err error) error {
 		failure = fmt.Errorf("%w: %w", failure, err)
 	}
 	return &Failure{Code: max(CodeStream, Code(code)), Err: failure, Hint: shellHint(code, said)}
+}
+
+// unframed makes one line of a warning that ssh puts into a frame of "@", as that of a host key that
+// changed, with all that belongs to it.
+func unframed(said []string) []string {
+	const frame = "@@@"
+	first := slices.IndexFunc(said, func(line string) bool { return strings.HasPrefix(line, frame) })
+	if first < 0 {
+		return said
+	}
+	var words []string
+	for _, line := range said[first:] {
+		if text := strings.Trim(line, "@ "); text != "" {
+			words = append(words, text)
+		}
+	}
+	return append(slices.Clone(said[:first]), strings.Join(words, " "))
 }
 
 // shellHint says what an operator can do about what ssh, or the shell behind it, says.
@@ -66,7 +82,7 @@ func shellHint(code int, said []string) string {
 			return h.hint
 		}
 	}
-	if code == 127 || code == 126 || strings.Contains(all, "command not found") {
+	if Code(code) == report.CodeNoCommand || code == 126 || strings.Contains(all, "command not found") {
 		return "is rsync installed there? --rsync-path says where"
 	}
 	return ""

@@ -62,7 +62,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // complain tells all that is wrong with a command line, a line each, and gives the exit code.
 func complain(stderr io.Writer, err error) syncer.Code {
-	code, hint := syncer.CodeUsage, "see lockstep --help "
+	code, hint := syncer.CodeUsage, "; see lockstep --help"
 	var f *syncer.Failure
 	if errors.As(err, &f) {
 		code, hint = f.Code, ""
@@ -71,7 +71,7 @@ func complain(stderr io.Writer, err error) syncer.Code {
 	for _, p := range problems {
 		fmt.Fprintf(stderr, "lockstep: %s\n", p)
 	}
-	fmt.Fprintf(stderr, "lockstep: nothing was done; %s(code %d)\n", hint, code)
+	fmt.Fprintf(stderr, "lockstep: nothing was done%s (code %d)\n", hint, code)
 	return code
 }
 
@@ -101,6 +101,7 @@ func signals(stderr io.Writer) (ctx, stop context.Context, release func()) {
 					cancelStop(errSignal)
 				} else if sig != first || time.Since(came) > oneSignal {
 					fmt.Fprintf(stderr, "lockstep: second signal (%v), ending at once\n", sig)
+					syncer.Abandon()
 					os.Exit(int(syncer.CodeSignal))
 				}
 			}

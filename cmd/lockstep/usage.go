@@ -121,10 +121,13 @@ Exit codes, as in rsync(1)
   10  no connection
   11  the target, or a file of rules, could not be opened
   12  the connection broke, or what came over it was wrong
+  14  the remote shell could not be started
   20  a signal ended it (with --watch: the second one)
   23  some files could not be brought over
   24  some files vanished before they could be sent
   25  --max-delete stopped deletions
   30  nothing moved for --timeout
   35  no connection within --contimeout
+ 127  no rsync was found behind the remote shell
+ 255  ssh failed: no connection, a key that was refused
 `

@@ -18,12 +18,17 @@ const (
 	CodeSocket      Code = 10 // socket I/O
 	CodeFile        Code = 11 // file I/O
 	CodeStream      Code = 12 // the protocol's data stream
+	CodeIPC         Code = 14 // a program could not be started
 	CodeSignal      Code = 20 // SIGINT or SIGTERM
 	CodePartial     Code = 23 // partial transfer due to error
 	CodeVanished    Code = 24 // partial transfer due to vanished source files
 	CodeMaxDelete   Code = 25 // --max-delete stopped deletions
 	CodeTimeout     Code = 30 // nothing moved for --timeout
 	CodeConTimeout  Code = 35 // no connection within --contimeout
+
+	// What a remote shell ends with counts as it is.
+	CodeNoCommand Code = 127 // the shell there found no rsync
+	CodeShell     Code = 255 // ssh's own
 )
 
 // Failure is an error that ends a push, with the exit code that rsync would give and,

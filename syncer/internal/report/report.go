@@ -96,6 +96,7 @@ func (p Problem) Vanished() bool { return errors.Is(p.Err, fs.ErrNotExist) }
 type Sink struct {
 	Item     func(Item)
 	Message  func(text string, isError bool) // text of the peer: untrusted, one line, control characters already quoted
+	SSH      func(text string)               // what ssh says on its own account; nil: it is a Message
 	Progress func(Progress)
 	Verbose  int // how much a local target says in messages, as -v counts; a peer says what it wants
 }

@@ -50,29 +50,30 @@ func newPrivate() (*private, error) {
 			if path, err = os.MkdirTemp(tmp, dirPrefix); err != nil {
 				continue
 			}
-			if p := hold(path); p != nil {
+			var p *private
+			if p, err = hold(path); err == nil {
 				return p, nil
 			}
-			err = fmt.Errorf("%s was taken away", path)
+			os.Remove(path)
 			break
 		}
 	}
 	return nil, err
 }
 
-// hold locks a directory; nil says that a sweep came between. Where there are no locks nothing is swept either.
-func hold(path string) *private {
+// hold locks a directory, unless a sweep came between. Where there are no locks nothing is swept either.
+func hold(path string) (*private, error) {
 	f, err := openDir(path)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	p := &private{path: path, lock: f}
 	if errors.Is(lockDir(f), unix.EWOULDBLOCK) || !isAt(f, path) {
 		f.Close()
-		return nil
+		return nil, fmt.Errorf("%s was taken away", path)
 	}
+	p := &private{path: path, lock: f}
 	inUse.add(p)
-	return p
+	return p, nil
 }
 
 // remove removes the directory, and ends the lock.

@@ -77,6 +77,7 @@ func (d *remote) runLinks(ctx context.Context, r *relinking, checksum bool, know
 	case res.Refused != "", err != nil && ExitCode(Report{}, err) == CodeUnsupported:
 		d.noLinks = true
 	case err == nil && !res.Partial && len(res.Problems) == 0:
+		stats.Moved = int64(len(r.linked))
 		for _, name := range r.linked {
 			known.add(r.files[name])
 		}

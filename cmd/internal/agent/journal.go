@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,6 +27,7 @@ type journal struct {
 	logged   time.Time // when it was logged last
 	since    time.Time // when it began
 	suspect  bool      // the empty source was told
+	begun    bool      // a push has reached its end
 	attempts int
 	told     map[string]time.Time // problems and messages, and when they were told
 }
@@ -41,6 +43,13 @@ func (j *journal) says(text string, isError bool) {
 		j.log.Debug("the target says", zap.String("message", text))
 	case j.due(text):
 		j.log.Warn("the target says", zap.String("message", text))
+	}
+}
+
+// sshSays takes what ssh says on its own account.
+func (j *journal) sshSays(text string) {
+	if j.due(text) {
+		j.log.Warn("ssh says", zap.String("message", text))
 	}
 }
 
@@ -67,7 +76,7 @@ func (j *journal) observe(o syncer.Outcome) {
 		return
 	}
 	if j.last != "" {
-		j.log.Info("pushing goes on", zap.Duration("after", time.Since(j.since)), zap.Int("attempts", j.attempts))
+		j.log.Info("pushing goes on", zap.Duration("after", rounded(time.Since(j.since))), zap.Int("attempts", j.attempts))
 		j.last = ""
 	}
 	if j.push.Suspect() && !j.suspect {
@@ -104,32 +113,49 @@ func (j *journal) failed(o *syncer.Outcome) {
 		zap.Int("attempt", o.Failures), zap.Duration("retry_in", o.Retry.Round(time.Millisecond)))
 }
 
+// pushed writes the line of a push. The first one is told even where the target had it all: from
+// then on it is in step.
 func (j *journal) pushed(o *syncer.Outcome) {
 	st := &o.Report.Stats
-	level := zapcore.InfoLevel
-	if st.Changed == 0 && st.Deleted == 0 && st.Transferred == 0 {
+	idle := st.Changed == 0 && st.Deleted == 0 && st.Transferred == 0
+	partial := o.Report.Partial || slices.ContainsFunc(o.Report.Problems, func(p syncer.Problem) bool { return !p.Vanished() })
+	first := !j.begun
+	j.begun = true
+	level, text := zapcore.InfoLevel, "pushed"
+	switch {
+	case idle && !first:
 		level = zapcore.DebugLevel // the target had it all
+	case partial:
+		level = zapcore.WarnLevel
+	case idle && o.Report.Whole() && !j.suspect:
+		text = "in step"
 	}
-	ce := j.log.Check(level, "pushed")
-	if ce == nil {
-		return
+	if ce := j.log.Check(level, text); ce != nil {
+		ce.Write(figures(o)...)
 	}
+}
+
+// figures are what a push brought about.
+func figures(o *syncer.Outcome) []zap.Field {
+	st := &o.Report.Stats
 	fields := []zap.Field{
 		zap.Uint64("seq", o.Batch.Seq),
 		zap.Int("paths", len(o.Batch.Paths)),
 		zap.Int64("files", st.Transferred),
 		zap.Int64("literal_bytes", st.Literal),
 		zap.Int64("matched_bytes", st.Matched),
-		zap.Int64("deleted", st.Deleted),
-		zap.Duration("took", o.Took.Round(10*time.Microsecond)),
 	}
+	if st.Moved > 0 {
+		fields = append(fields, zap.Int64("moved", st.Moved))
+	}
+	fields = append(fields, zap.Int64("deleted", st.Deleted), zap.Duration("took", rounded(o.Took)))
 	if !o.Batch.Oldest.IsZero() {
-		fields = append(fields, zap.Duration("lag", time.Since(o.Batch.Oldest).Round(10*time.Microsecond)))
+		fields = append(fields, zap.Duration("lag", rounded(time.Since(o.Batch.Oldest))))
 	}
 	if n := len(o.Report.Problems); n > 0 || o.Report.Partial {
 		fields = append(fields, zap.Bool("partial", true), zap.Int("problems", n))
 	}
-	ce.Write(fields...)
+	return fields
 }
 
 // problem tells of a path that did not arrive: once, and then once a minute at most.

@@ -32,7 +32,7 @@ func tune(ctx context.Context, root string, excluded func(string, bool) bool, lo
 	advice := limits.Advise(sysctl.Need{Directories: dirs}, mem)
 	log.Debug("kernel limits", zap.Int("directories", dirs), zap.Int("max_user_watches", limits.MaxUserWatches),
 		zap.Int("max_queued_events", limits.MaxQueuedEvents), zap.Int("max_user_instances", limits.MaxUserInstances),
-		zap.Duration("took", time.Since(start)))
+		zap.Duration("took", rounded(time.Since(start))))
 	if advice.Empty() {
 		return
 	}

@@ -28,7 +28,7 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 	watcherLog := log // it names the root itself
 	log = log.With(zap.String("root", s.Source), zap.String("target", s.Target))
 	j := newJournal(log)
-	sink := syncer.Sink{Item: items, Message: j.says}
+	sink := syncer.Sink{Item: items, Message: j.says, SSH: j.sshSays}
 	cfg, err := s.config(sink)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func run(ctx context.Context, s Settings, stop context.Context, watch *watcher.W
 	if left += int(f.inFlight.Load()); left > 0 {
 		fields := []zap.Field{zap.Int("paths", left)}
 		if !oldest.IsZero() {
-			fields = append(fields, zap.Duration("oldest", time.Since(oldest)))
+			fields = append(fields, zap.Duration("oldest", rounded(time.Since(oldest))))
 		}
 		log.Warn("stopped with changes unsent; the next start sends them", fields...)
 	} else {

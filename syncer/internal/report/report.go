@@ -51,6 +51,7 @@ type Stats struct {
 	ListBytes                                           int64 // the file list on the wire
 	Sent, Received                                      int64 // everything on the wire
 	Deleted                                             int64 // names removed from the target, directories included
+	Moved                                               int64 // files that a peer has at a new name without their data; the old name counts as deleted
 	Changed                                             int64 // items with any change, deletions apart
 }
 
@@ -75,6 +76,7 @@ func (s *Stats) Add(o Stats) {
 	s.Sent += o.Sent
 	s.Received += o.Received
 	s.Deleted += o.Deleted
+	s.Moved += o.Moved
 	s.Changed += o.Changed
 }
 

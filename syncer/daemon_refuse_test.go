@@ -296,7 +296,7 @@ func TestInteropNoConnection(t *testing.T) {
 		cfg := cfg
 		cfg.Target.Host = "no-such-host.invalid"
 		rep, err := r.push(cfg)
-		requireFailure(t, r, rep, err, syncer.CodeSocket, "no-such-host.invalid")
+		requireFailure(t, r, rep, err, syncer.CodeSocket, "no-such-host.invalid", "check the host's name")
 		sameCodeAsRsync(t, r, cfg, syncer.CodeSocket)
 	})
 	t.Run("no answer", func(t *testing.T) {

@@ -189,6 +189,7 @@ func TestInteropPiecesCancelled(t *testing.T) {
 	for _, at := range []int{1, 100, 1500} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cfg := r.config()
+		cfg.Target.Path = fmt.Sprint("until", at) // the daemon may be at work there for a while
 		n := 0
 		cfg.Sink.Item = func(syncer.Item) {
 			if n++; n == at {
@@ -201,6 +202,9 @@ func TestInteropPiecesCancelled(t *testing.T) {
 		}
 		cancel()
 	}
-	r.mustPush(r.config())
+	cfg := r.config()
+	cfg.Target.Path = "whole"
+	r.mustPush(cfg)
+	r.dst = r.at("whole")
 	r.equal()
 }

@@ -10,7 +10,8 @@
 //  1. Hello speaks the daemon's lines: greeting, module, authentication.
 //  2. The arguments tell the peer what the client's options are; setup reads what it
 //     can do and agrees on a checksum.
-//  3. The filter rules and the file list go out; both sides sort the list alike.
+//  3. The filter rules and the file list go out; both sides sort the list alike. Of a whole tree
+//     it goes in pieces, a directory each, while 4 is under way.
 //  4. The peer's generator asks for what it lacks, with the sums of what it has. Each
 //     request is answered with tokens (packages delta and token) and the checksum of the whole
 //     file. The matching goes along with the sums as they arrive.

@@ -50,7 +50,7 @@ func (o Options) withDefaults() Options {
 // Job is one run: a file list and what the peer is to do beside receiving it.
 type Job struct {
 	List        List
-	Walk        Walk     // instead of List, where the options allow a list in pieces; see Streams
+	Walk        Walk     // instead of List; where no list in pieces can be had, its Whole becomes List
 	Delete      bool     // missing entries are deleted, and types may be replaced by one another
 	Prune       bool     // directories that are not Partial lose what is not listed
 	Filter      []string // rules for the peer; they travel when Prune is set

@@ -318,6 +318,41 @@ func TestWalk(t *testing.T) {
 
 // TestUnreadable: what cannot be read is a problem and makes a listing partial; it never
 // looks like an empty directory or a missing name.
+// A directory that a visit leaves out is left out with all that is below it and with its problems; one
+// that vanished before its turn is visited as one that could not be read whole.
+func TestDescendSkips(t *testing.T) {
+	root := makeTree(t, "a/x/f", "b/f", "gone/f", "skip/deep/f", "z/f")
+	o := everything
+	o.Unmounted = map[string]bool{"a": true, "z": true}
+	tree, err := Open(root, o)
+	must(t, err)
+	defer tree.Close()
+	top, err := tree.Lstat(".")
+	must(t, err)
+	var visited, problems []string
+	visit := func(dir flist.Entry, _ []flist.Entry, partial bool) error {
+		name := dir.Name
+		if partial {
+			name += " in part"
+		}
+		visited = append(visited, name)
+		switch dir.Name {
+		case ".":
+			return os.RemoveAll(filepath.Join(root, "gone"))
+		case "a", "skip":
+			return fs.SkipDir
+		}
+		return nil
+	}
+	must(t, tree.Descend(t.Context(), top, visit, func(p report.Problem) { problems = append(problems, p.Path) }))
+	if diff := cmp.Diff([]string{".", "a in part", "b", "gone in part", "skip", "z in part"}, visited); diff != "" {
+		t.Errorf("visited (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"z"}, problems); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
 func TestUnreadable(t *testing.T) {
 	if !asNobody(t) {
 		return

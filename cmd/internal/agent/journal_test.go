@@ -1,0 +1,102 @@
+package agent
+
+import (
+	"errors"
+	"io/fs"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/lockstep-sync/lockstep/syncer"
+)
+
+// What a push is told as, and how loudly.
+func TestJournalPushed(t *testing.T) {
+	idle, sent := syncer.Report{}, syncer.Report{Stats: syncer.Stats{Transferred: 1, Changed: 1}}
+	partial := func(r syncer.Report, err error) syncer.Report {
+		r.Problems = []syncer.Problem{{Path: "p", Err: err}}
+		return r
+	}
+	failed := func(r syncer.Report) syncer.Report { r.Partial = true; return r }
+	const warning = "not brought over; it is tried again"
+	for _, tt := range []struct {
+		name    string
+		reports []syncer.Report
+		want    []string
+	}{
+		{"nothing to do", []syncer.Report{idle, idle}, []string{"info in step", "debug pushed"}},
+		{"something to do", []syncer.Report{sent, idle, sent}, []string{"info pushed", "debug pushed", "info pushed"}},
+		{"partial", []syncer.Report{failed(sent), failed(idle)}, []string{"warn pushed", "debug pushed"}},
+		{"partial at first", []syncer.Report{failed(idle), idle}, []string{"warn pushed", "debug pushed"}},
+		{"problems", []syncer.Report{sent, partial(sent, fs.ErrPermission)}, []string{"info pushed", "warn pushed", "warn " + warning}},
+		{"vanished", []syncer.Report{partial(sent, fs.ErrNotExist)}, []string{"info pushed", "debug vanished while it was sent"}},
+	} {
+		core, logs := observer.New(zap.DebugLevel)
+		j := newJournal(zap.New(core))
+		j.push = &syncer.Syncer{}
+		for _, rep := range tt.reports {
+			j.observe(syncer.Outcome{Report: rep})
+		}
+		var got []string
+		for _, e := range logs.All() {
+			got = append(got, e.Level.String()+" "+e.Message)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestJournalMoved(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	j := newJournal(zap.New(core))
+	j.push = &syncer.Syncer{}
+	for _, moved := range []int64{0, 3} {
+		j.observe(syncer.Outcome{Report: syncer.Report{Stats: syncer.Stats{Deleted: 4, Moved: moved}}})
+	}
+	all := logs.All()
+	if _, ok := all[0].ContextMap()["moved"]; ok {
+		t.Error("moves are told where there were none")
+	}
+	if got := all[1].ContextMap()["moved"]; got != int64(3) {
+		t.Errorf("moved: %v, want 3", got)
+	}
+}
+
+// Words of ssh's are told as such, once a minute, and durations without digits that nobody reads.
+func TestJournalWords(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	j := newJournal(zap.New(core))
+	j.push = &syncer.Syncer{}
+	j.sshSays("Permission denied")
+	j.sshSays("Permission denied")
+	j.says("no space left", true)
+	j.observe(syncer.Outcome{Err: errors.New("x"), Failures: 1})
+	j.since = j.since.Add(-90*time.Second - 123456789)
+	j.observe(syncer.Outcome{})
+	var got []string
+	for _, e := range logs.All() {
+		got = append(got, e.Message)
+	}
+	want := []string{"ssh says", "the target says", "push failed; nothing is lost, it is tried again", "pushing goes on", "in step"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if after := logs.FilterMessage("pushing goes on").All()[0].ContextMap()["after"].(time.Duration); after%time.Second != 0 {
+		t.Errorf("after %v", after)
+	}
+}
+
+func TestRounded(t *testing.T) {
+	for in, want := range map[time.Duration]time.Duration{
+		4_612_345: 4_610_000, 0: 0, 12*time.Second + 3_456_789: 12*time.Second + 3*time.Millisecond,
+		time.Minute + 1_499_000_000: time.Minute + time.Second,
+	} {
+		if got := rounded(in); got != want {
+			t.Errorf("rounded(%v) = %v, want %v", in, got, want)
+		}
+	}
+}

@@ -20,6 +20,9 @@ func TestOutputOfOptions(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("owners and devices need root")
 	}
+	if underRace {
+		t.Skip("as TestMatrix")
+	}
 	for _, args := range []string{
 		"-aHi", "-aHv", "-aHn -i", "-aAi", "-aXi", "-aAXvn", "-aHAXi --delete", "-aH --stats", "-aHX --stats --delete -h", "-a --no-h --stats -v",
 		"-abi", "-aiu", "-ai --existing", "-ai --ignore-existing", "-aiS", "-ai --inplace", "-ai --append", "-ai --max-size=1K", "-aR -i", "-aim",

@@ -96,7 +96,7 @@ type tokens struct {
 
 // flushMatched is how many bytes of blocks that matched the receiver may have to wait for: they
 // are a few bytes on the wire but work for it, which it can do while the file is read here.
-const flushMatched = 1 << 20
+const flushMatched = 16 << 20
 
 func newTokens(p *push) (*tokens, error) {
 	w, err := token.NewWriter(p.t.compress, p.t.level, p.t.protocol, p.mux)

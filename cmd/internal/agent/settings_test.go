@@ -65,7 +65,8 @@ func TestValidate(t *testing.T) {
 		"a daemon": {func(s *Settings) {
 			s.Watch, s.Target, s.NoPrewarm, s.Family, s.Address, s.Sockopts = true, "h::m", true, 6, "::1", "SO_KEEPALIVE"
 		}, nil},
-		"no shell":        {func(s *Settings) { s.Target, s.Rsh, s.RsyncPath = "h::m", "ssh", "r" }, []string{"--rsh is for targets like host:path", "--rsync-path is for"}},
+		"no shell":        {func(s *Settings) { s.Target, s.RsyncPath = "h::m", "r" }, []string{"--rsync-path is for a remote shell"}},
+		"daemon in shell": {func(s *Settings) { s.Target, s.Rsh, s.RsyncPath, s.Port = "h::m", "ssh", "r", 3 }, []string{"--port and --rsh exclude"}},
 		"no daemon":       {func(s *Settings) { s.Target, s.Port, s.Sockopts = "h:b", 2, "TCP_NODELAY" }, []string{"--port is for daemons: for \"h:b\" write -e 'ssh -p 2'", "--sockopts is for daemons"}},
 		"shell prewarmed": {func(s *Settings) { s.Watch, s.Target, s.NoPrewarm = true, "h:b", true }, []string{"--no-prewarm is for daemons"}},
 		"local wire": {func(s *Settings) {

@@ -114,8 +114,12 @@ func (s *Settings) checkLocal(c *checker) {
 }
 
 func (s *Settings) checkDaemon(c *checker) {
-	c.check(s.Rsh != "", "--rsh is for targets like host:path: %q is a daemon, which is connected to directly", s.Target)
-	c.check(s.RsyncPath != "", "--rsync-path is for targets like host:path: %q is a daemon, which runs already", s.Target)
+	if s.Rsh == "" {
+		c.check(s.RsyncPath != "", "--rsync-path is for a remote shell: %q is a daemon, which runs already (with -e one is started there)", s.Target)
+		return
+	}
+	c.none([]use{{"--port", s.Port != 0}, {"--sockopts", s.Sockopts != ""}, {"--address", s.Address != ""}, {"--no-prewarm", s.NoPrewarm}},
+		"and --rsh exclude one another: the daemon of %q is started through the remote shell", s.Target)
 }
 
 func (s *Settings) checkShell(c *checker) {

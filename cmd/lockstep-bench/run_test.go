@@ -29,17 +29,6 @@ func tinySizes() sizes {
 	}
 }
 
-func needRsync(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("rsync"); err == nil {
-		return
-	}
-	if testing.Short() {
-		t.Skip(syncertest.ErrNoRsync)
-	}
-	t.Fatal(syncertest.ErrNoRsync)
-}
-
 // script makes a program that does nothing but what the shell script says.
 func script(t *testing.T, text string) string {
 	t.Helper()
@@ -52,7 +41,7 @@ func script(t *testing.T, text string) string {
 
 // TestEndToEnd measures everything on trees that are as small as can be.
 func TestEndToEnd(t *testing.T) {
-	needRsync(t)
+	syncertest.NeedRsync(t)
 	lockstep := filepath.Join(t.TempDir(), "lockstep")
 	if out, err := exec.Command("go", "build", "-o", lockstep, "../lockstep").CombinedOutput(); err != nil {
 		t.Fatalf("build lockstep: %v\n%s", err, out)
@@ -90,7 +79,7 @@ func TestEndToEnd(t *testing.T) {
 
 // TestWrongResults: a program that fails, one that claims success, and one that dies.
 func TestWrongResults(t *testing.T) {
-	needRsync(t)
+	syncertest.NeedRsync(t)
 	for _, tt := range []struct{ name, script, only, want string }{
 		{"fails", "echo no such host; exit 10", "first", "exit status 10: no such host"},
 		{"brings nothing over", "exit 0", "first", "does not equal"},

@@ -16,7 +16,7 @@ import (
 // with lockstep, for each row and each kind of target. Then the targets are equal, and the
 // exit codes.
 func TestMatrix(t *testing.T) {
-	requireRsync(t)
+	syncertest.NeedRsync(t)
 	if os.Geteuid() != 0 {
 		t.Skip("owners, devices and chroot need root")
 	}

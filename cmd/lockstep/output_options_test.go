@@ -16,7 +16,7 @@ import (
 // TestOutputOfOptions compares what is printed with the options of the matrix with what rsync
 // prints. In which order is each one's affair.
 func TestOutputOfOptions(t *testing.T) {
-	requireRsync(t)
+	syncertest.NeedRsync(t)
 	if os.Geteuid() != 0 {
 		t.Skip("owners and devices need root")
 	}

@@ -70,7 +70,7 @@ func differing(t testing.TB) string {
 
 // TestOutput compares what is printed with what rsync prints, line by line.
 func TestOutput(t *testing.T) {
-	requireRsync(t)
+	syncertest.NeedRsync(t)
 	for _, args := range []string{
 		"-i", "-v", "-iv", "-ni", "-nv", "-i --delete", "-v --delete", "-ni --delete", "-nv --delete", "-q --delete",
 		"-ic", "-i --no-p", "-i --no-t", "-i --no-l --no-D", "-i --delete --exclude=gone*", "--stats", "--stats --delete",

@@ -12,13 +12,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
 // TestRsyncOptions holds docs/rsync-options.md against the installed rsync, and the program
 // against the table: each option of rsync --help has a row; what a row says is supported is
 // taken, all else is refused as rsync's, with a reason.
 func TestRsyncOptions(t *testing.T) {
-	requireRsync(t)
+	syncertest.NeedRsync(t)
 	table := optionTable(t)
 	out, err := exec.Command("rsync", "--help").Output()
 	must(t, err)

@@ -18,17 +18,6 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
-// requireRsync skips under -short what cannot be compared without the real program.
-func requireRsync(t testing.TB) {
-	t.Helper()
-	if _, err := exec.LookPath("rsync"); err != nil {
-		if testing.Short() {
-			t.Skip("needs rsync")
-		}
-		t.Fatalf("%v: apt-get install rsync", err)
-	}
-}
-
 // longAgo is when everything in a sandbox was made.
 var longAgo = time.Date(2020, 2, 3, 4, 5, 6, 789, time.UTC)
 
@@ -114,7 +103,7 @@ func runIn(t testing.TB, dir, program string, args ...string) outcome {
 // TestPlaces pushes from each form of a source to each form of a target: what comes of it
 // must be what comes of rsync -a, and the exit code too.
 func TestPlaces(t *testing.T) {
-	requireRsync(t)
+	syncertest.NeedRsync(t)
 	targets := []string{
 		"new", "new/", "dst", "dst/", "dst/new/", "dst/src", "dst/old", "file", "file/", "to-dst", "to-one",
 		"to-nothing", "none/new", "..",
@@ -190,7 +179,7 @@ func TestNoSource(t *testing.T) {
 
 // TestPlacesOfDaemon is TestPlaces for paths within a module.
 func TestPlacesOfDaemon(t *testing.T) {
-	requireRsync(t)
+	syncertest.NeedRsync(t)
 	for _, source := range []string{"src", "src/", "one", "to-src", "to-src/", "."} {
 		t.Run(strings.ReplaceAll(source, "/", "|"), func(t *testing.T) {
 			t.Parallel()

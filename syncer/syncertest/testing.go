@@ -3,6 +3,7 @@ package syncertest
 import (
 	"context"
 	"errors"
+	"os/exec"
 	"testing"
 	"time"
 )
@@ -91,4 +92,17 @@ func StartSSHD(tb testing.TB, extra ...string) *SSHD {
 		}
 	})
 	return s
+}
+
+// NeedRsync fails the test where the real rsync is missing: what is compared with it proves nothing
+// without. Under -short it skips.
+func NeedRsync(tb testing.TB) {
+	tb.Helper()
+	if _, err := exec.LookPath("rsync"); err == nil {
+		return
+	}
+	if testing.Short() {
+		tb.Skip(ErrNoRsync)
+	}
+	tb.Fatal(ErrNoRsync)
 }

@@ -41,9 +41,7 @@ func layout(t *testing.T, root, words string) {
 
 // TestLinksLikeRsync expects the same link groups as the real rsync makes, whatever stood there.
 func TestLinksLikeRsync(t *testing.T) {
-	if _, err := exec.LookPath("rsync"); err != nil {
-		t.Skip("rsync is not installed")
-	}
+	syncertest.NeedRsync(t)
 	for _, tt := range []struct{ name, src, dst, args string }{
 		{name: "new", src: "a=1 b:a d/c:a d/e/f:a z=1"},
 		{name: "the same", src: "a=1 b:a d/c:a", dst: "a=1 b:a d/c:a"},

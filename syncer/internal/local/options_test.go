@@ -20,9 +20,7 @@ import (
 // targets that are equal before, and expects the same lines and equal targets after.
 func TestOptionsLikeRsync(t *testing.T) {
 	requireRoot(t)
-	if _, err := exec.LookPath("rsync"); err != nil {
-		t.Skip("rsync is not installed")
-	}
+	syncertest.NeedRsync(t)
 	for _, tt := range []struct {
 		name string
 		args string

@@ -50,9 +50,7 @@ func copyTree(t *testing.T, from, to string) {
 // TestLikeRsync pushes the same trees as the real rsync and expects the same lines and
 // the same result.
 func TestLikeRsync(t *testing.T) {
-	if _, err := exec.LookPath("rsync"); err != nil {
-		t.Skip("rsync is not installed")
-	}
+	syncertest.NeedRsync(t)
 	plain := archive
 	plain.Delete = false
 	noTimes := plain

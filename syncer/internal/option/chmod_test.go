@@ -8,18 +8,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-)
 
-// requireRsync skips under -short what cannot be compared without the real program.
-func requireRsync(t testing.TB) {
-	t.Helper()
-	if _, err := exec.LookPath("rsync"); err != nil {
-		if testing.Short() {
-			t.Skip("needs rsync")
-		}
-		t.Fatalf("%v: apt-get install rsync", err)
-	}
-}
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
+)
 
 // chmodModes are given to files and directories; all can be read by their owner.
 var chmodModes = []uint32{0o500, 0o644, 0o755, 0o6754, 0o7777, 0o4711, 0o2610, 0o1600, 0o640, 0o401, 0o3751}
@@ -27,7 +18,7 @@ var chmodModes = []uint32{0o500, 0o644, 0o755, 0o6754, 0o7777, 0o4711, 0o2610, 0
 // TestChmod compares with what rsync makes of the same modes. rsync's rules are older than
 // chmod(1)'s; the odd ones are here because they are odd.
 func TestChmod(t *testing.T) {
-	requireRsync(t)
+	syncertest.NeedRsync(t)
 	src := t.TempDir()
 	names := makeModes(t, src)
 	for _, spec := range []string{

@@ -4,6 +4,8 @@ import (
 	"os/exec"
 	"slices"
 	"testing"
+
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
 func TestIDMap(t *testing.T) {
@@ -56,7 +58,7 @@ func TestIDMapUnknown(t *testing.T) {
 
 // TestIDMapOfRsync: what is a map to rsync is one to us, but for ids beyond 32 bits.
 func TestIDMapOfRsync(t *testing.T) {
-	requireRsync(t)
+	syncertest.NeedRsync(t)
 	dir := t.TempDir()
 	for _, spec := range []string{
 		"a", ":", "a:", "a:root", "1:2", "0-99:nobody", "0-:1", "-9:1", "9-1:1", "1-b:0", "1x:0", "*:root", ":nobody", "*:1x", "a:root,", ",a:root",

@@ -3,6 +3,8 @@ package option
 import (
 	"os/exec"
 	"testing"
+
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
 // TestParseSize: the sizes of rsync(1); what it refuses is refused, which TestSizesOfRsync holds.
@@ -28,7 +30,7 @@ func TestParseSize(t *testing.T) {
 
 // TestSizesOfRsync: what is a size to rsync is one to us.
 func TestSizesOfRsync(t *testing.T) {
-	requireRsync(t)
+	syncertest.NeedRsync(t)
 	dir := t.TempDir()
 	for option, parse := range map[string]func(string) error{
 		"--max-size":   func(s string) error { _, err := ParseSize(s, 'B'); return err },

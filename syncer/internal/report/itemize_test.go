@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
 func TestItemString(t *testing.T) {
@@ -53,9 +55,7 @@ var oddNames = []string{"plain", "sp ace", "tab\tx", "nl\nx", "esc\x1b[1m", "inv
 
 // TestQuoteLikeRsync has the real rsync print names in a UTF-8 locale.
 func TestQuoteLikeRsync(t *testing.T) {
-	if _, err := exec.LookPath("rsync"); err != nil {
-		t.Skip("rsync is not installed")
-	}
+	syncertest.NeedRsync(t)
 	dir := t.TempDir()
 	var want []string
 	for i, name := range oddNames {

@@ -25,12 +25,12 @@ func (s *session) look(ctx context.Context) {
 
 // checkRoot reports whether the directory that is watched is still at the root's path.
 func (s *session) checkRoot() bool {
-	id, _, err := identify(s.tree.root)
+	id, _, err := identify(s.root)
 	if err == nil && (id != s.stats.Root || !s.w.leadsTo(id)) {
 		err = errReplaced
 	}
 	if err != nil {
-		s.rootGone(s.tree.root, err)
+		s.rootGone(s.root, err)
 	}
 	return err == nil
 }
@@ -51,15 +51,15 @@ func (s *session) lookFor(ctx context.Context) {
 	if s.mounts, err = readMounts(root); err != nil {
 		s.log.Debug("no mount table", zap.Error(err)) // watchMounts warns
 	}
-	s.tree.root, s.tree.rootDev = root, id.Dev
-	s.changes.reset()
+	s.root, s.rootDev = root, id.Dev
+	s.marks.reset()
 	s.tree.rebuild(ctx)
 	if ctx.Err() != nil {
 		return
 	}
 	// What moved while the tree was walked is covered by the root's own change.
-	s.changes.reset()
-	s.changes.add(Change{Path: ".", Tree: true})
+	s.marks.reset()
+	s.marks.add(Change{Path: ".", Tree: true})
 	s.stats.RootPresent, s.stats.Root, s.absent, s.seen = true, id, "", lostEvents{}
 	s.log.Info("watching", quoted("root", root), zap.Int("watches", s.tree.watches()), zap.Duration("took", time.Since(start).Round(10*time.Microsecond)))
 	if isRemote(fsType) {
@@ -71,7 +71,7 @@ func (s *session) lookFor(ctx context.Context) {
 func (s *session) rootGone(root string, err error) {
 	s.stats.RootPresent = false
 	s.rebuildAt.Stop()
-	s.changes.reset()
+	s.marks.reset()
 	s.tree.close()
 	if s.absent == err.Error() {
 		return
@@ -91,7 +91,7 @@ func (s *session) mountsChanged(ctx context.Context) {
 	if s.look(ctx); !s.stats.RootPresent {
 		return
 	}
-	now, err := readMounts(s.tree.root)
+	now, err := readMounts(s.root)
 	if err != nil {
 		s.log.Warn("mounts below the root are not noticed", zap.Error(err))
 		return
@@ -117,7 +117,7 @@ func (s *session) checkMounts(ctx context.Context) {
 	s.mountsMoved = false
 	points := s.tree.watchedAmong(s.mounts)
 	alive := s.tree.inst.watched(points)
-	if points[s.tree.root] && !alive[s.tree.root] {
+	if points[s.root] && !alive[s.root] {
 		s.rebuild(ctx)
 		return
 	}

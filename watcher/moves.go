@@ -76,7 +76,7 @@ func (t *tree) moved(moves []move) {
 		}
 		id := t.movedTo[from]
 		delete(t.movedTo, from)
-		if n := t.byPath[cleanName(m.from)]; n != nil && id == (inode{}) {
+		if n := t.at(cleanName(m.from)); n != nil && id == (inode{}) {
 			id = n.id
 		}
 		delete(t.movedTo, to)

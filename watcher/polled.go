@@ -209,7 +209,7 @@ func (t *tree) countDirs(abs string) (dirs int) {
 	return dirs
 }
 
-func (t *tree) watches() int { return len(t.byPath) - len(t.polled.reasons) }
+func (t *tree) watches() int { return t.size - len(t.polled.reasons) }
 
 // quoted shows a path's bytes whatever they are.
 func quoted(key, path string) zap.Field {

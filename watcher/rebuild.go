@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/fsnotify/fsnotify"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
@@ -14,9 +13,9 @@ import (
 // compares sizes and times, and would not find what only an event knew.
 func (t *tree) rebuild(ctx context.Context) {
 	t.old, t.inst = t.inst, nil
-	inst, err := t.open()
+	inst, err := t.openInstance()
 	if errors.Is(err, unix.EMFILE) && t.closeOld() {
-		inst, err = t.open()
+		inst, err = t.openInstance()
 	}
 	t.inst = inst
 	t.table = newTable()
@@ -25,7 +24,9 @@ func (t *tree) rebuild(ctx context.Context) {
 	if err != nil {
 		t.noInstance(err)
 	} else {
+		t.silent = true
 		t.addTree(ctx, t.root)
+		t.silent = false
 	}
 	t.marks.add(Change{Path: ".", Tree: true})
 	if t.old != nil {
@@ -36,11 +37,15 @@ func (t *tree) rebuild(ctx context.Context) {
 	t.report()
 }
 
-// open makes an instance once the one closed last is gone: while its reader ends, it may still use the
+// openInstance makes an instance once the one closed last is gone: while its reader ends, it may still use the
 // number of its descriptor, which the new one could have.
-func (t *tree) open() (*instance, error) {
+func (t *tree) openInstance() (*instance, error) {
 	t.wait()
-	return openInstance(t.newInstance)
+	i, err := openInstance(t.open)
+	if err == nil {
+		i.pending.tapped = t.announce != nil
+	}
+	return i, err
 }
 
 // noInstance polls the whole root.
@@ -73,7 +78,7 @@ func (t *tree) salvage() {
 	t.events += n
 	for _, e := range list {
 		rel, ok := relPath(t.root, cleanName(e.name))
-		if ok && rel != "." && e.op&(fsnotify.Write|fsnotify.Create) != 0 && !t.excluded(rel, false) {
+		if ok && rel != "." && e.op.has(OpModify|OpCloseWrite|opsAppear) && !t.excluded(rel, false) {
 			t.marks.add(Change{Path: rel, Content: true})
 		}
 	}
@@ -104,7 +109,7 @@ func (t *tree) close() {
 
 // rootUnwatched reports whether the root's own watch is gone although the root may be there: it was
 // moved away and back, which ends a watch.
-func (t *tree) rootUnwatched() bool { return t.rootMoved || t.byPath[t.root] == nil }
+func (t *tree) rootUnwatched() bool { return t.rootMoved || t.at(t.root) == nil }
 
 func (t *tree) wait() { t.closing.Wait() }
 
@@ -128,11 +133,11 @@ func (t *tree) lost() lostEvents {
 func (t *tree) watchedAmong(m mountTable) map[string]bool {
 	points := make(map[string]bool)
 	for p := range m.below {
-		if n := t.byPath[p]; n != nil && !n.polled {
+		if n := t.at(p); n != nil && !n.polled {
 			points[p] = true
 		}
 	}
-	if n := t.byPath[t.root]; n != nil && !n.polled {
+	if n := t.at(t.root); n != nil && !n.polled {
 		points[t.root] = true
 	}
 	return points

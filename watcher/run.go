@@ -21,35 +21,31 @@ const (
 // session is one Run: it guards the root, keeps the time, and emits what the tree marks.
 type session struct {
 	w    *Watcher
-	log  *zap.Logger
 	emit func([]Change)
 
-	tree    *tree
-	changes changeSet
-	stats   Stats
+	ground
+	tree  *tree
+	stats Stats
 
 	mounts      mountTable
 	mountsMoved bool // since the last tick
 	seen        lostEvents
 	rebuildAt   *time.Timer
 	absent      string // why the root is absent, as logged
+	announced   []Event
 }
 
 func newSession(w *Watcher, emit func([]Change)) *session {
-	s := &session{w: w, log: w.cfg.Logger, emit: emit, rebuildAt: time.NewTimer(time.Hour)}
+	s := &session{w: w, emit: emit, rebuildAt: time.NewTimer(time.Hour)}
 	s.rebuildAt.Stop()
-	s.tree = &tree{
-		excluded:    w.cfg.Excluded,
-		oneFS:       w.cfg.OneFileSystem,
-		log:         w.cfg.Logger,
-		newInstance: w.newInstance,
-		polled:      newPolledSet(),
-		marks:       &s.changes,
-		dirents:     make([]byte, direntBuffer),
+	s.ground = ground{excluded: w.cfg.Excluded, oneFS: w.cfg.OneFileSystem, shallow: w.cfg.Shallow, log: w.cfg.Logger}
+	if s.excluded == nil {
+		s.excluded = func(string, bool) bool { return false }
 	}
-	if s.tree.excluded == nil {
-		s.tree.excluded = func(string, bool) bool { return false }
+	if w.cfg.OnEvent != nil {
+		s.announce = func(e Event) { s.announced = append(s.announced, e) }
 	}
+	s.tree = newTree(&s.ground, w.openSource)
 	return s
 }
 
@@ -116,7 +112,7 @@ func (s *session) handle(ctx context.Context) {
 	s.tree.handle(ctx, s.flush)
 	switch {
 	case !s.stats.RootPresent:
-	case s.tree.rootMoved:
+	case s.rootMoved:
 		s.look(ctx)
 	default:
 		s.overflowed()
@@ -142,7 +138,7 @@ func (s *session) overflowed() {
 }
 
 func (s *session) warnOverflow(lost lostEvents) {
-	root := quoted("root", s.tree.root)
+	root := quoted("root", s.root)
 	switch {
 	case lost.err != nil:
 		s.log.Warn("inotify read error: everything is watched and compared anew", root, zap.Error(lost.err))
@@ -168,7 +164,7 @@ func (s *session) rebuild(ctx context.Context) {
 		return // told once, by the tree
 	}
 	s.stats.Rebuilds++
-	s.log.Info("watches rebuilt", quoted("root", s.tree.root), zap.Int("watches", s.tree.watches()), zap.Duration("took", time.Since(start)))
+	s.log.Info("watches rebuilt", quoted("root", s.root), zap.Int("watches", s.tree.watches()), zap.Duration("took", time.Since(start)))
 }
 
 // poll retries what is not watched.
@@ -185,16 +181,20 @@ func (s *session) poll(ctx context.Context) {
 // flush emits what is marked, if the root is still the one that was looked at: hints about a root
 // that went away would read as deletions. It reports whether the root is there.
 func (s *session) flush() bool {
+	if len(s.announced) > 0 {
+		s.w.cfg.OnEvent(s.announced)
+		s.announced = nil
+	}
 	if !s.stats.RootPresent {
 		return false
 	}
-	if s.changes.len() == 0 {
+	if s.marks.len() == 0 {
 		return true
 	}
-	if !s.stats.Root.at(s.tree.root) && !s.checkRoot() {
+	if !s.stats.Root.at(s.root) && !s.checkRoot() {
 		return false
 	}
-	list := s.changes.take()
+	list := s.marks.take()
 	s.stats.Emitted += uint64(len(list))
 	s.publish() // who is told of a change may ask for what led to it
 	s.emit(list)

@@ -37,6 +37,10 @@ type Change struct {
 	// With Tree it holds for everything below Path too: a directory was made, moved in or
 	// replaced, and events from inside it may have been lost meanwhile.
 	Content bool
+	// Open says that Path was written to by one who, as far as is known, still has it open. Closed says
+	// the contrary: the writer is done, or something else took the name. With neither, nothing about it
+	// is news, or close-write is not known here.
+	Open, Closed bool
 	// From is the name that Path had before, where it was renamed within the tree; else "". Changes
 	// that have one come in the order of the renames, one path maybe more than once. The old name is
 	// a change of its own, and what differs at Path is said by another change, too.
@@ -52,12 +56,21 @@ type Config struct {
 	// once; a link that points elsewhere later is not followed again.
 	Root string
 	// Excluded reports whether a path is left out; nil leaves nothing out. Excluded directories
-	// are neither watched nor listed, excluded paths give no change. It is called by Run's
-	// goroutine only, never for the root. Of a name that is gone the kind is not known: it
+	// are neither watched nor listed, excluded paths give no change. It is called by several
+	// goroutines at once, never for the root. Of a name that is gone the kind is not known: it
 	// gives no change only if it is excluded as a file and was not a known directory.
 	Excluded func(path string, isDir bool) bool
 	// OneFileSystem keeps out of directories on another filesystem (st_dev) than the root's.
 	OneFileSystem bool
+	// Shallow leaves the subdirectories alone: they are names in the root, nothing more.
+	Shallow bool
+	// OnEvent is called with the events themselves, in order, by Run's goroutine, before the changes that
+	// they make are emitted; nil where they are not wanted, which is cheaper. The slice is the
+	// callee's. What was made in a directory before that was watched is told as Found.
+	OnEvent func([]Event)
+	// Ops are operations wanted in OnEvent of which nothing follows for a tree: OpOpen, OpAccess,
+	// OpCloseNoWrite.
+	Ops Op
 	// PollInterval is how often what cannot be watched is looked at; 0 means DefaultPollInterval.
 	PollInterval time.Duration
 	// Logger may be nil: silence.
@@ -93,7 +106,7 @@ type Watcher struct {
 // New checks cfg and starts nothing. A root that does not exist is no error: it may be mounted
 // later, and Run waits for it. A root that is something else than a directory is one.
 func New(cfg Config) (*Watcher, error) {
-	w := &Watcher{cfg: cfg.withDefaults(), newInstance: newInstance}
+	w := &Watcher{cfg: cfg.withDefaults(), newInstance: newFsnotify}
 	var errs []error
 	if cfg.PollInterval < 0 {
 		errs = append(errs, fmt.Errorf("poll interval %v is negative", cfg.PollInterval))
@@ -149,6 +162,18 @@ func (w *Watcher) resolveRoot() error {
 	}
 	w.cfg.Root, w.resolved = real, true
 	return nil
+}
+
+// openSource makes the inotify descriptor that serves cfg.
+func (w *Watcher) openSource() (source, error) {
+	if w.cfg.OnEvent != nil {
+		return openRaw(w.cfg.Ops)
+	}
+	fs, err := w.newInstance()
+	if err != nil {
+		return nil, err
+	}
+	return fsSource{fs}, nil
 }
 
 // Run watches until ctx is done and returns nil then, after all its goroutines have ended. It calls

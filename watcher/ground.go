@@ -13,6 +13,7 @@ type ground struct {
 	log      *zap.Logger
 
 	marks     changeSet   // what is to be emitted
+	suspects  changeSet   // subtrees that may differ although no event said so
 	announce  func(Event) // nil, or where events go
 	rootMoved bool        // an event told that the root's own watch is gone
 }
@@ -21,6 +22,13 @@ type ground struct {
 func (g *ground) mark(abs string, tree, content bool) {
 	if rel, ok := relPath(g.root, abs); ok {
 		g.marks.add(Change{Path: rel, Tree: tree, Content: content})
+	}
+}
+
+// doubt notes that anything at or below abs may differ: nobody has told.
+func (g *ground) doubt(abs string) {
+	if rel, ok := relPath(g.root, abs); ok {
+		g.suspects.add(Change{Path: rel, Tree: true})
 	}
 }
 

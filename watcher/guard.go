@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,7 +19,7 @@ func (s *session) look(ctx context.Context) {
 		s.lookFor(ctx)
 		return
 	}
-	if s.checkRoot() && s.tree.rootUnwatched() {
+	if s.checkRoot() && s.backend.rootUnwatched() {
 		s.rebuild(ctx)
 	}
 }
@@ -53,18 +54,23 @@ func (s *session) lookFor(ctx context.Context) {
 	}
 	s.root, s.rootDev = root, id.Dev
 	s.marks.reset()
-	s.tree.rebuild(ctx)
+	s.choose(ctx)
+	s.backend.rebuild(ctx)
 	if ctx.Err() != nil {
 		return
 	}
 	// What moved while the tree was walked is covered by the root's own change.
 	s.marks.reset()
+	s.suspects.reset()
 	s.marks.add(Change{Path: ".", Tree: true})
-	s.stats.RootPresent, s.stats.Root, s.absent, s.seen = true, id, "", lostEvents{}
-	s.log.Info("watching", quoted("root", root), zap.Int("watches", s.tree.watches()), zap.Duration("took", time.Since(start).Round(10*time.Microsecond)))
-	if isRemote(fsType) {
-		s.log.Warn("root is on a network or FUSE filesystem: changes made elsewhere give no event, only rescans find them", quoted("root", root))
+	if s.keeper != nil {
+		s.keeper.cfg.Root = root
+		s.keeper.restart()
 	}
+	s.stats.RootPresent, s.stats.Root, s.absent, s.seen = true, id, "", lostEvents{}
+	s.log.Info("watching", quoted("root", root), zap.String("backend", s.backend.name()), zap.Int("watches", s.backend.counts().watches), zap.Duration("took", time.Since(start).Round(10*time.Microsecond)))
+	s.remoteRoot = isRemote(fsType)
+	s.warnRemote()
 }
 
 // rootGone stops all watching. The same reason is logged once.
@@ -72,7 +78,8 @@ func (s *session) rootGone(root string, err error) {
 	s.stats.RootPresent = false
 	s.rebuildAt.Stop()
 	s.marks.reset()
-	s.tree.close()
+	s.suspects.reset()
+	s.backend.close()
 	if s.absent == err.Error() {
 		return
 	}
@@ -98,32 +105,30 @@ func (s *session) mountsChanged(ctx context.Context) {
 	}
 	before := s.mounts
 	s.mounts = now
+	s.warnRemote()
 	if before.above != now.above {
 		// The same directory is there, but it may have been away, and its watches with it.
 		s.rebuild(ctx)
 		return
 	}
 	for _, point := range before.changed(now) {
-		s.tree.recheck(ctx, point)
+		s.backend.recheck(ctx, point, now.below[point] != "")
 	}
 }
 
 // checkMounts finds the unmounts that were undone before anybody looked: the table is the same, and
 // all watches below are gone. It runs once per tick after the table has changed.
 func (s *session) checkMounts(ctx context.Context) {
-	if !s.mountsMoved || !s.stats.RootPresent || s.tree.inst == nil {
+	if !s.mountsMoved || !s.stats.RootPresent || !s.backend.up() {
 		return
 	}
 	s.mountsMoved = false
-	points := s.tree.watchedAmong(s.mounts)
-	alive := s.tree.inst.watched(points)
-	if points[s.root] && !alive[s.root] {
+	lost := s.backend.unmounted(ctx, s.mounts)
+	if slices.Contains(lost, s.root) {
 		s.rebuild(ctx)
 		return
 	}
-	for p := range points {
-		if !alive[p] {
-			s.tree.recheck(ctx, p)
-		}
+	for _, p := range lost {
+		s.backend.recheck(ctx, p, s.mounts.below[p] != "")
 	}
 }

@@ -24,6 +24,7 @@ type source interface {
 type instance struct {
 	src     source
 	pending *pending
+	barrier barrier
 	drained sync.WaitGroup
 }
 
@@ -42,6 +43,7 @@ func openInstance(open func() (source, error)) (*instance, error) {
 func (i *instance) close() {
 	_ = i.src.close()
 	i.drained.Wait()
+	i.barrier.close()
 }
 
 // watch adds path's watch. One that path had must have been removed: fsnotify would take the

@@ -25,6 +25,7 @@ const (
 type move struct {
 	from, to string
 	id       inode // of the directory that was known at from; zero where none was
+	dir      bool  // it is known to be a directory
 }
 
 // renamedFrom gives the old name that fsnotify found by the cookie of a Create event, "" where there
@@ -82,7 +83,7 @@ func (t *tree) moved(moves []move) {
 		delete(t.movedTo, to)
 		t.noteMoved(joinPath(t.root, to), id)
 		if !t.hidden(from, id) && !t.hidden(to, id) {
-			t.marks.addMove(move{from, to, id})
+			t.marks.addMove(move{from: from, to: to, id: id})
 		}
 	}
 }

@@ -18,17 +18,19 @@ const keepPending = 1 << 14
 type event struct {
 	name   string // absolute
 	op     Op
-	dir    bool   // it is known to be a directory; false says nothing
+	dir    bool   // it is known to be, or have been, a directory
+	file   bool   // it is known to be, or have been, something else
 	cookie uint32 // only where the source knows it
 }
 
 // merge notes a further operation. Whether a file was closed after it was last written to is the
 // one thing about order that counts.
-func (e *event) merge(op Op) {
-	if op.has(OpModify) {
+func (e *event) merge(o *event) {
+	if o.op.has(OpModify) {
 		e.op &^= OpCloseWrite
 	}
-	e.op |= op
+	e.op |= o.op
+	e.dir, e.file = e.dir || o.dir, e.file || o.file
 }
 
 // pending is the meeting point of the goroutines that drain an instance with the one that owns the
@@ -74,7 +76,7 @@ func (p *pending) add(e event, from string) {
 	p.mu.Lock()
 	p.events++
 	if i, ok := p.index[e.name]; ok {
-		p.list[i].merge(e.op)
+		p.list[i].merge(&e)
 	} else {
 		p.index[e.name] = len(p.list)
 		p.list = append(p.list, e)
@@ -84,7 +86,7 @@ func (p *pending) add(e event, from string) {
 	}
 	p.halved(e.op.has(OpMovedFrom))
 	if from != "" && len(p.moves) < maxMoves {
-		p.moves = append(p.moves, move{from: from, to: e.name})
+		p.moves = append(p.moves, move{from: from, to: e.name, dir: e.dir})
 	}
 	if len(p.list) > p.max || len(p.all) > p.max {
 		p.moves, p.all = nil, nil
@@ -185,6 +187,19 @@ func (p *pending) takeAll() []event {
 	all := p.all
 	p.all = nil
 	return all
+}
+
+// found ends the account of lost events.
+func (p *pending) found() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lost = lostEvents{}
+}
+
+func (p *pending) empty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.list) == 0
 }
 
 func (p *pending) lostEvents() lostEvents {

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rebuild watches everything below the root in a fresh inotify instance and marks the root. The
-// instance before, if any, drains on until then, for what it tells about contents: a rescan
-// compares sizes and times, and would not find what only an event knew.
+// rebuild watches everything below the root in a fresh inotify instance. The instance before, if any,
+// drains on until then, for what it tells about contents: a rescan compares sizes and times, and
+// would not find what only an event knew.
 func (t *tree) rebuild(ctx context.Context) {
 	t.old, t.inst = t.inst, nil
 	inst, err := t.openInstance()
@@ -28,7 +28,6 @@ func (t *tree) rebuild(ctx context.Context) {
 		t.addTree(ctx, t.root)
 		t.silent = false
 	}
-	t.marks.add(Change{Path: ".", Tree: true})
 	if t.old != nil {
 		t.salvage()
 		t.closing.Go(t.old.close)
@@ -85,7 +84,7 @@ func (t *tree) salvage() {
 }
 
 // recheck watches and marks the directory abs anew, after a mount there came or went.
-func (t *tree) recheck(ctx context.Context, abs string) {
+func (t *tree) recheck(ctx context.Context, abs string, _ bool) {
 	rel, ok := relPath(t.root, abs)
 	if !ok || t.inst == nil || t.excluded(rel, true) {
 		return
@@ -94,7 +93,7 @@ func (t *tree) recheck(ctx context.Context, abs string) {
 		return // below something that is excluded or on another filesystem
 	}
 	t.addTree(ctx, abs)
-	t.mark(abs, true, false)
+	t.doubt(abs)
 }
 
 // close lets the instance end in the background; wait waits for it.
@@ -129,6 +128,21 @@ func (t *tree) lost() lostEvents {
 	return t.inst.pending.lostEvents()
 }
 
+// unmounted asks fsnotify, which forgets watches when the kernel does, in silence.
+func (t *tree) unmounted(ctx context.Context, m mountTable) (lost []string) {
+	if t.inst == nil {
+		return nil
+	}
+	points := t.watchedAmong(m)
+	alive := t.inst.watched(points)
+	for p := range points {
+		if !alive[p] {
+			lost = append(lost, p)
+		}
+	}
+	return lost
+}
+
 // watchedAmong gives the root and the mount points below it that should have a watch.
 func (t *tree) watchedAmong(m mountTable) map[string]bool {
 	points := make(map[string]bool)
@@ -142,3 +156,22 @@ func (t *tree) watchedAmong(m mountTable) map[string]bool {
 	}
 	return points
 }
+
+func (t *tree) name() string { return "inotify" }
+func (t *tree) up() bool     { return t.inst != nil }
+
+func (t *tree) counts() counts {
+	return counts{watches: t.watches(), polled: len(t.polled.reasons), events: t.events}
+}
+
+// barrier that fails is one that does not pass: what waits for it stays in doubt.
+func (t *tree) barrier() {
+	if t.inst == nil {
+		return
+	}
+	if err := t.inst.barrier.raise(t.inst.src); err != nil {
+		t.log.Debug("no barrier in the queue of events", zap.Error(err))
+	}
+}
+
+func (t *tree) passed() uint64 { return t.barriers }

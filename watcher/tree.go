@@ -19,13 +19,14 @@ type tree struct {
 
 	mu sync.Mutex // guards all below, and marks, while a scan runs; else the owner is alone
 	table
-	polled  polledSet
-	counted map[uint64]bool  // by device: whether a directory's link count tells its subdirectories
-	movedTo map[string]inode // directories that were moved, by relative path: they may move on unseen
-	dirents []byte
-	events  uint64
-	found   foundNames
-	silent  bool // what is found now was there before
+	polled   polledSet
+	counted  map[uint64]bool  // by device: whether a directory's link count tells its subdirectories
+	movedTo  map[string]inode // directories that were moved, by relative path: they may move on unseen
+	dirents  []byte
+	events   uint64
+	barriers uint64
+	found    foundNames
+	silent   bool // what is found now was there before
 }
 
 func newTree(g *ground, open func() (source, error)) *tree {
@@ -67,6 +68,10 @@ func cleanName(name string) string {
 // event handles all that happened to one name since it was last looked at.
 func (t *tree) event(ctx context.Context, name string, op Op) {
 	name = cleanName(name)
+	if isBarrier(name) {
+		t.barriers++
+		return
+	}
 	rel, ok := relPath(t.root, name)
 	if !ok {
 		return

@@ -50,7 +50,7 @@ func TestWatchChecks(t *testing.T) {
 	root := t.TempDir()
 	mkdir(t, root+"/d")
 	tr := startTree(t, root)
-	tr.forget(tr.at(root+"/d"))
+	tr.forget(tr.at(root + "/d"))
 	must(t, os.Remove(root+"/d"))
 	must(t, os.Symlink(t.TempDir(), root+"/d"))
 	if id, _ := tr.watch(root + "/d"); id != (inode{}) || tr.at(root+"/d") != nil || slices.Contains(tr.inst.src.list(), root+"/d") {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,12 +63,23 @@ type Config struct {
 	Excluded func(path string, isDir bool) bool
 	// OneFileSystem keeps out of directories on another filesystem (st_dev) than the root's.
 	OneFileSystem bool
+	// Backend is BackendAuto, BackendInotify or BackendFanotify; "" means BackendAuto.
+	Backend string
 	// Shallow leaves the subdirectories alone: they are names in the root, nothing more.
 	Shallow bool
 	// OnEvent is called with the events themselves, in order, by Run's goroutine, before the changes that
 	// they make are emitted; nil where they are not wanted, which is cheaper. The slice is the
 	// callee's. What was made in a directory before that was watched is told as Found.
 	OnEvent func([]Event)
+	// NoIndex does without an index of the tree: 25 to 64 bytes a file are spared, and after a queue
+	// overflow the whole tree is one change, instead of what differs.
+	NoIndex bool
+	// Tune is called once, before the first inotify instance is made: max_queued_events counts for those
+	// that come after. nil: limits are as they are.
+	Tune func(context.Context)
+	// GrowQueue is asked for a longer queue of the kernel's (fs.inotify.max_queued_events) when overflows
+	// repeat, before a new inotify instance is made; it says what it set, "" for nothing. nil: nobody can.
+	GrowQueue func() (string, error)
 	// Ops are operations wanted in OnEvent of which nothing follows for a tree: OpOpen, OpAccess,
 	// OpCloseNoWrite.
 	Ops Op
@@ -87,6 +99,9 @@ type Stats struct {
 	Overflows   uint64   // times the kernel, or the set of events not yet looked at, overflowed
 	Rebuilds    uint64   // times all watches were made anew, the first time not counted
 	Emitted     uint64   // changes handed to emit
+	Backend     string   // "inotify" or "fanotify"
+	Indexed     bool     // an overflow now would be answered by a comparison with the index
+	Comparisons uint64   // with the index, of the whole or of parts
 }
 
 // A Watcher watches one root. New makes it, Run does the work.
@@ -111,6 +126,9 @@ func New(cfg Config) (*Watcher, error) {
 	if cfg.PollInterval < 0 {
 		errs = append(errs, fmt.Errorf("poll interval %v is negative", cfg.PollInterval))
 	}
+	if !slices.Contains([]string{BackendAuto, BackendInotify, BackendFanotify}, w.cfg.Backend) {
+		errs = append(errs, fmt.Errorf("backend %q: it is auto, inotify or fanotify", cfg.Backend))
+	}
 	if err := w.resolveRoot(); err != nil {
 		errs = append(errs, err)
 	}
@@ -123,6 +141,9 @@ func New(cfg Config) (*Watcher, error) {
 func (cfg Config) withDefaults() Config {
 	if cfg.PollInterval == 0 {
 		cfg.PollInterval = DefaultPollInterval
+	}
+	if cfg.Backend == "" {
+		cfg.Backend = BackendAuto
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()

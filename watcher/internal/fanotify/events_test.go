@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -225,16 +226,21 @@ func TestRootMoves(t *testing.T) {
 func TestHidden(t *testing.T) {
 	each(t, func(t *testing.T, root, out string) {
 		mkdir(t, root+"/cache/d")
-		hidden := func(rel string) bool { _, ok := below("cache", rel); return ok }
+		var asked atomic.Int32
+		hidden := func(rel string) bool {
+			if rel == "cache/d" {
+				asked.Add(1)
+			}
+			_, ok := below("cache", rel)
+			return ok
+		}
 		h := start(t, Config{Root: root, Hidden: hidden})
-		write(t, root+"/cache/d/f", "")
-		h.want()
-		before := h.g.Stats()
-		write(t, root+"/cache/d/f", "1")
-		h.want()
-		after := h.g.Stats()
-		if after.Resolved != before.Resolved || after.Dropped == before.Dropped {
-			t.Errorf("hidden directories are remembered: %+v, %+v", before, after)
+		for range 3 {
+			write(t, root+"/cache/d/f", "")
+			h.want()
+		}
+		if n := asked.Load(); n != 1 || h.g.Stats().Dropped < 3 {
+			t.Errorf("want one question, got %d; %+v", n, h.g.Stats())
 		}
 		must(t, os.Rename(root+"/cache/d/f", root+"/f"))
 		h.want("f RENAME")
@@ -288,7 +294,11 @@ func TestAccess(t *testing.T) {
 		read()
 		h.want()
 		cat(t, root+"/f")
-		h.want("f OPEN|ACCESS|CLOSE_NOWRITE")
+		// The root may be there too: what this process has open is closed by a child, where one is
+		// being made.
+		if got := show(h.take()); !slices.Contains(got, "f OPEN|ACCESS|CLOSE_NOWRITE") {
+			t.Errorf("another process's reading is told, got %q", got)
+		}
 	})
 }
 

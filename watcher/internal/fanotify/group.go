@@ -65,18 +65,22 @@ func Open(cfg Config) (*Group, error) {
 	if cfg.probeWait == 0 {
 		cfg.probeWait = probeWait
 	}
-	// The probe comes first for its errors, too: they are those of this group.
-	if err := probe(cfg.Root, cfg.probeWait); err != nil {
-		return nil, fmt.Errorf("fanotify at %q: %w", cfg.Root, err)
-	}
-	fd, err := newGroup(cfg.limited)
+	g, err := open(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("fanotify at %q: %w", cfg.Root, err)
 	}
+	return g, nil
+}
+
+func open(cfg Config) (*Group, error) {
+	fd, err := newGroup(cfg.limited)
+	if err != nil {
+		return nil, err
+	}
 	g := &Group{cfg: cfg, fd: fd, mounts: mounts{at: make(map[fsid]string)}}
-	if g.mask, err = g.markAt(cfg.Root); err != nil {
+	if g.mask, err = g.attach(cfg.Root); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("fanotify at %q: %w", cfg.Root, err)
+		return nil, err
 	}
 	return g, nil
 }
@@ -107,11 +111,7 @@ func (g *Group) AddFilesystem(path string) error {
 	}
 	g.adding.Lock()
 	defer g.adding.Unlock()
-	err := probe(path, g.cfg.probeWait)
-	if err == nil {
-		_, err = g.markAt(path)
-	}
-	if err != nil {
+	if _, err := g.attach(path); err != nil {
 		return fmt.Errorf("fanotify at %q: %w", path, err)
 	}
 	return nil
@@ -150,8 +150,8 @@ func (g *Group) bits() uint64 {
 	return mask
 }
 
-// markAt makes the mark of the filesystem at path; its first event finds the path known.
-func (g *Group) markAt(path string) (mask uint64, err error) {
+// attach probes and marks the filesystem at path. The path is known before the mark's first event.
+func (g *Group) attach(path string) (mask uint64, err error) {
 	fd, id, err := openDir(path)
 	if err != nil {
 		return 0, err
@@ -160,7 +160,12 @@ func (g *Group) markAt(path string) (mask uint64, err error) {
 	if err := g.mounts.add(id, path); err != nil {
 		return 0, err
 	}
-	mask, err = markMoves(g.fd, fd, g.bits(), g.cfg.noRename)
+	// RemoveFilesystem may have had to leave a mark. Where that is not so, this fails.
+	_ = unmark(g.fd, fd, g.bits()|moves)
+	err = probe(fd, id, path, g.cfg.probeWait)
+	if err == nil {
+		mask, err = markMoves(g.fd, fd, g.bits(), g.cfg.noRename)
+	}
 	if err != nil {
 		g.mounts.remove(path)
 	}

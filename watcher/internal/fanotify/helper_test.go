@@ -32,6 +32,7 @@ type harness struct {
 	root string
 	g    *Group
 
+	before  func() // called before a batch is collected
 	cancel  context.CancelFunc
 	stopped chan error
 	arrived chan struct{} // one token: something came
@@ -55,12 +56,16 @@ func start(tb testing.TB, cfg Config) *harness {
 	needRoot(tb)
 	g, err := Open(cfg)
 	must(tb, err)
-	h := &harness{
-		TB: tb, root: cfg.Root, g: g, stopped: make(chan error, 1),
-		arrived: make(chan struct{}, 1), markers: make(map[string]bool),
-	}
+	h := newHarness(tb, g, cfg.Root)
 	h.run()
 	return h
+}
+
+func newHarness(tb testing.TB, g *Group, root string) *harness {
+	return &harness{
+		TB: tb, root: root, g: g, stopped: make(chan error, 1),
+		arrived: make(chan struct{}, 1), markers: make(map[string]bool),
+	}
 }
 
 func (h *harness) run() {
@@ -83,6 +88,9 @@ func (h *harness) stop() {
 }
 
 func (h *harness) collect(list []Event) {
+	if h.before != nil {
+		h.before()
+	}
 	h.mu.Lock()
 	for _, e := range list {
 		if strings.HasPrefix(filepath.Base(e.Path), markerPrefix) {

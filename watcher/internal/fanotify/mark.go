@@ -48,10 +48,11 @@ func mark(group, dirFd int, mask uint64) error {
 	return nil
 }
 
+// unmark takes mask from the mark, and with its last bit the mark.
 func unmark(group, dirFd int, mask uint64) error {
 	err := unix.FanotifyMark(group, unix.FAN_MARK_REMOVE|unix.FAN_MARK_FILESYSTEM, mask, dirFd, "")
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove mark of filesystem: %w", err)
+	if err != nil {
+		return fmt.Errorf("remove mark of filesystem: %w", classify(err))
 	}
 	return nil
 }

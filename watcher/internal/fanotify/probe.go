@@ -12,15 +12,10 @@ import (
 // returns; the time is for a machine that is short of it, and for reading past what others do.
 const probeWait = time.Second
 
-// probe makes sure that events of the filesystem at path come through, and that their handles lead
-// back to path. It has a group of its own, which sees what it does, and is done before the filesystem
-// is marked for good, so that nobody else does.
-func probe(path string, wait time.Duration) error {
-	dirFd, id, err := openDir(path)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(dirFd)
+// probe makes sure that events of a filesystem come through, and that their handles lead back to the
+// directory at path, which is open as dirFd. It has a group of its own, which sees what it does, and
+// is done before the filesystem is marked for good, so that nobody else does.
+func probe(dirFd int, id fsid, path string, wait time.Duration) error {
 	group, err := newGroup(false)
 	if err != nil {
 		return err

@@ -23,6 +23,8 @@ type Event struct {
 	Dir bool
 	// Deep: it happened somewhere below Path (or From), deeper than a path can name.
 	Deep bool
+	// Err tells why events could not be resolved; nil where the kernel's queue was full.
+	Err error
 }
 
 // Lost reports whether events were lost, by the kernel (queue overflow) or because they could not be
@@ -71,7 +73,7 @@ type translator struct {
 // add translates one record. An error ends the reading.
 func (t *translator) add(r *record) error {
 	if r.mask&unix.FAN_Q_OVERFLOW != 0 {
-		t.lose()
+		t.lose(nil)
 		return nil
 	}
 	if r.pid == t.pid && r.mask&^(accesses|unix.FAN_ONDIR) == 0 {
@@ -129,13 +131,13 @@ func (t *translator) failed(err error) error {
 	if errors.Is(err, ErrPrivilege) {
 		return err
 	}
-	t.lose()
+	t.lose(err)
 	return nil
 }
 
 // lose tells once per batch that events were lost: the place of an overflow says nothing, and what
 // it asks for, a look at everything, comes after the batch.
-func (t *translator) lose() {
+func (t *translator) lose(err error) {
 	t.cache = t.cache.emptied()
 	t.lost++
 	for i := range t.batch {
@@ -143,5 +145,5 @@ func (t *translator) lose() {
 			return
 		}
 	}
-	t.batch = append(t.batch, Event{Mask: unix.FAN_Q_OVERFLOW})
+	t.batch = append(t.batch, Event{Mask: unix.FAN_Q_OVERFLOW, Err: err})
 }

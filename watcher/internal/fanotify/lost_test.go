@@ -138,10 +138,6 @@ func TestDirCache(t *testing.T) {
 	if c = c.emptied(); len(c) != 0 {
 		t.Errorf("%d left", len(c))
 	}
-	n := testing.AllocsPerRun(100, func() { c.get(k(0)[:0]) })
-	if n > 1 { // that of k
-		t.Errorf("%v allocations", n)
-	}
 }
 
 func TestLocate(t *testing.T) {
@@ -159,7 +155,6 @@ func TestLocate(t *testing.T) {
 		{"/a/b", "/", dir{above, "a"}},
 		{"/", "/", dir{inside, "."}},
 		{"/", "/a/b", dir{inside, "a/b"}},
-		{"/a", "", dir{}},
 	} {
 		r := &resolver{root: tt.root, hidden: hidden}
 		if got := r.locate(tt.abs); got != tt.want {

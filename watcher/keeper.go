@@ -44,6 +44,7 @@ type keeper struct {
 	passed       uint64    // barriers that have passed
 	forget       pathSet   // records that must not be believed, before the next job
 	suspects     changeSet // to be compared
+	hold         time.Time // no job before: the last one failed
 	slow         int       // how many times slower than it could be a comparison is
 
 	compared uint64 // comparisons done
@@ -156,7 +157,7 @@ func (k *keeper) disbelieve(l looked) {
 // step starts the first look at everything, or a comparison, if one is due.
 func (k *keeper) step(ctx context.Context) {
 	switch {
-	case k.working:
+	case k.working || time.Now().Before(k.hold):
 	case len(k.doubted) > 0 && k.doubted[0].whole:
 		// The first look at everything is to be proven before anything is built on it.
 	case !k.known:
@@ -301,6 +302,7 @@ func (k *keeper) finished(j job) {
 	l := looked{paths: j.paths, at: time.Now(), whole: j.kind == jobBuild}
 	switch {
 	case j.err != nil || k.tainted && j.kind == jobBuild:
+		k.hold = time.Now().Add(keeperTick / 2)
 		if j.kind == jobCompare {
 			for p := range j.paths {
 				k.suspects.add(Change{Path: p, Tree: true})

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,17 @@ func mount(t *testing.T, path string) {
 	t.Cleanup(func() { _ = unix.Unmount(path, unix.MNT_DETACH) })
 }
 
+// unmount tries until the index has looked at what is there, which takes descriptors.
+func unmount(t *testing.T, path string) {
+	t.Helper()
+	err := unix.Unmount(path, 0)
+	for deadline := time.Now().Add(patience); errors.Is(err, unix.EBUSY) && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+		err = unix.Unmount(path, 0)
+	}
+	must(t, err)
+}
+
 func TestRootUnmounted(t *testing.T) {
 	t.Parallel()
 	if !inChild(t, ownNamespaces()) {
@@ -31,7 +43,7 @@ func TestRootUnmounted(t *testing.T) {
 	write(t, root+"/d/f", "one")
 	h := start(t, Config{Root: root})
 	mounted := h.w.Stats().Root
-	must(t, unix.Unmount(root, 0))
+	unmount(t, root)
 	h.await("error", func() bool { return len(h.logged(zapcore.ErrorLevel, "root is absent")) == 1 })
 	for path := range h.take() {
 		if path != "." {
@@ -61,7 +73,7 @@ func TestRemounted(t *testing.T) {
 	mount(t, root+"/m")
 	mkdir(t, root+"/m/d")
 	h := start(t, Config{Root: root})
-	must(t, unix.Unmount(root+"/m", 0))
+	unmount(t, root+"/m")
 	mount(t, root+"/m")
 	mkdir(t, root+"/m/d")
 	h.await("the mount's change", func() bool { return h.has(Change{Path: "m", Tree: true}) })
@@ -79,14 +91,14 @@ func TestCheckMounts(t *testing.T) {
 	mkdir(t, root+"/m")
 	mount(t, root+"/m")
 	h, s := startSession(t, root)
-	must(t, unix.Unmount(root+"/m", 0))
+	unmount(t, root+"/m")
 	mount(t, root+"/m")
 	mkdir(t, root+"/m/d")
-	h.await("silent end of the watch", func() bool { return !s.tree.inst.watched(map[string]bool{root + "/m": true})[root+"/m"] })
+	h.await("silent end of the watch", func() bool { return !s.inotify.inst.watched(map[string]bool{root + "/m": true})[root+"/m"] })
 	s.mountsMoved = true
 	s.checkMounts(t.Context())
-	if got := s.marks.take(); len(got) != 1 || got[0] != (Change{Path: "m", Tree: true}) || s.tree.watches() != 3 {
-		t.Errorf("want the mount watched anew, got %v, %d watches", got, s.tree.watches())
+	if got := s.suspects.take(); len(got) != 1 || got[0] != (Change{Path: "m", Tree: true}) || s.inotify.watches() != 3 {
+		t.Errorf("want the mount watched anew, got %v, %d watches", got, s.inotify.watches())
 	}
 }
 
@@ -115,7 +127,7 @@ func TestMountBelow(t *testing.T) {
 	mount(t, root+"/a/m")
 	h.await("the mount's change", func() bool { return h.has(Change{Path: "a/m", Tree: true}) })
 	h.expectSeen("a/m/f")
-	must(t, unix.Unmount(root+"/a/m", 0))
+	unmount(t, root+"/a/m")
 	h.await("the unmount's change", func() bool { return h.has(Change{Path: "a/m", Tree: true}) })
 	h.await("watches", func() bool { return h.w.Stats().Watches == 4 })
 	h.expectSeen("a/m/hidden/f")
@@ -139,7 +151,7 @@ func TestOneFileSystem(t *testing.T) {
 	if got := h.take(); len(got) != 0 {
 		t.Errorf("want no change of another filesystem, got %v", got)
 	}
-	must(t, unix.Unmount(root+"/m", 0))
+	unmount(t, root+"/m")
 	h.await("the unmount's change", func() bool { return h.has(Change{Path: "m", Tree: true}) })
 	h.expectSeen("m/f")
 }

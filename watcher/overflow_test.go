@@ -13,6 +13,7 @@ import (
 // gate stands between fsnotify and the goroutine that drains it, and can be shut.
 type gate struct {
 	made atomic.Int32
+	shut chan struct{} // until it is closed, events pass
 	open chan struct{}
 }
 
@@ -20,10 +21,14 @@ type gate struct {
 // first emission.
 func startGated(t *testing.T, cfg Config) (*harness, *gate) {
 	h := newHarness(t, cfg)
-	g := &gate{open: make(chan struct{})}
+	g := &gate{open: make(chan struct{}), shut: make(chan struct{})}
 	h.w.newInstance = g.instance
 	h.run()
 	h.await("first emission", func() bool { return h.rootChanges() > 0 })
+	if !cfg.NoIndex {
+		h.await("index", func() bool { return h.w.Stats().Indexed })
+	}
+	close(g.shut)
 	h.take()
 	return h, g
 }
@@ -37,8 +42,12 @@ func (g *gate) instance() (*fsnotify.Watcher, error) {
 	w.Events = to
 	go func() {
 		defer close(to)
-		<-g.open
 		for e := range from {
+			select {
+			case <-g.shut:
+				<-g.open
+			default:
+			}
 			to <- e
 		}
 	}()
@@ -70,7 +79,7 @@ func TestOverflow(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	mkdir(t, root+"/d/e")
-	h, gate := startGated(t, Config{Root: root})
+	h, gate := startGated(t, Config{Root: root, NoIndex: true})
 	overflow(h, gate)
 	mkdir(t, root+"/unseen/d") // its event is lost
 	h.await("the root's change", func() bool { return h.has(Change{Path: ".", Tree: true}) })

@@ -41,6 +41,7 @@ type Group struct {
 
 	adding sync.Mutex  // one filesystem at a time comes or goes; held for system calls
 	forget atomic.Bool // the cache has to be emptied
+	idle   atomic.Bool // Run found the queue empty, and has handed on what was in it
 
 	resolved, dropped, lost atomic.Uint64
 }
@@ -94,6 +95,15 @@ func (g *Group) Pairs() bool { return g.mask&unix.FAN_RENAME != 0 }
 // Stats may be called at any time.
 func (g *Group) Stats() Stats {
 	return Stats{Resolved: g.resolved.Load(), Dropped: g.dropped.Load(), Lost: g.lost.Load()}
+}
+
+// Idle reports that nothing is queued, and that Run has handed on all that ever was.
+func (g *Group) Idle() bool {
+	if !g.idle.Load() {
+		return false
+	}
+	n, err := unix.IoctlGetInt(g.fd, unix.TIOCINQ) // FIONREAD, as fanotify(7) has it
+	return err == nil && n == 0 && g.idle.Load()
 }
 
 // Forget makes the group find out anew where directories are. Call it whenever the mount table
@@ -199,7 +209,9 @@ func (g *Group) Run(ctx context.Context, f func([]Event)) error {
 	for ctx.Err() == nil {
 		events, err := readReady(g.fd, buf)
 		if err == nil && len(events) == 0 {
+			g.idle.Store(true)
 			err = poll(g.fd, quit, -1)
+			g.idle.Store(false)
 		}
 		if err == nil {
 			err = g.tell(t, events, f)

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -96,12 +97,33 @@ func churn(t *testing.T, base string, cfg Config, away bool) Stats {
 	if diff := cmp.Diff(walk(cfg.Root, "."), r.entries); diff != "" {
 		t.Errorf("disk (-) and replica (+) differ:\n%s", diff)
 	}
+	probeAll(t, h, r.entries)
 	s := h.g.Stats()
 	if s.Lost != 0 && !cfg.limited {
 		t.Errorf("events were lost: %v", r.err)
 	}
 	t.Logf("%d entries, %d events, %+v", len(r.entries), r.events, s)
 	return s
+}
+
+// probeAll makes a file in every directory: none may be told under an old name, or be dropped.
+func probeAll(t *testing.T, h *harness, entries map[string]string) {
+	t.Helper()
+	made := make(map[string]bool)
+	for p, kind := range entries {
+		if kind == "dir" {
+			p = filepath.Join(p, "probe")
+			must(t, unix.Mknod(filepath.Join(h.root, p), unix.S_IFREG|0o600, 0))
+			made[p] = true
+			h.sync(".") // a queue may be small
+		}
+	}
+	for _, e := range h.take() {
+		delete(made, e.Path)
+	}
+	if len(made) != 0 {
+		t.Errorf("not told: %v", slices.Sorted(maps.Keys(made)))
+	}
 }
 
 func isHidden(rel string) bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -171,6 +172,36 @@ func BenchmarkFind(b *testing.B) {
 				clear(t.cache)
 				_, _ = t.find(n)
 			}
+		})
+	}
+}
+
+// BenchmarkLatency is the time from a file's making to its event, after a pause and without one.
+func BenchmarkLatency(b *testing.B) {
+	for _, pause := range []time.Duration{3 * time.Millisecond, 0} {
+		b.Run(fmt.Sprintf("pause=%v", pause), func(b *testing.B) {
+			needRoot(b)
+			root := shm(b)
+			g, err := Open(Config{Root: root})
+			must(b, err)
+			told := make(chan struct{}, 1)
+			ctx, cancel := context.WithCancel(context.Background())
+			var running sync.WaitGroup
+			running.Go(func() {
+				must(b, g.Run(ctx, func([]Event) { told <- struct{}{} }))
+			})
+			var took time.Duration
+			for i := 0; b.Loop(); i++ {
+				time.Sleep(pause)
+				start := time.Now()
+				must(b, unix.Mknod(fmt.Sprintf("%s/%d", root, i), unix.S_IFREG, 0))
+				<-told
+				took += time.Since(start)
+			}
+			b.ReportMetric(float64(took.Nanoseconds())/float64(b.N), "ns/event")
+			cancel()
+			running.Wait()
+			must(b, g.Close())
 		})
 	}
 }

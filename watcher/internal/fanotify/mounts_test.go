@@ -268,6 +268,32 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// TestUserNamespace has no privileges but those in a namespace of its own, where it may mark what was
+// mounted there, and nothing else.
+func TestUserNamespace(t *testing.T) {
+	if !inChild(t, &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+	}) {
+		return
+	}
+	if _, err := Open(Config{Root: tempDir(t)}); !errors.Is(err, ErrPrivilege) {
+		t.Errorf("a filesystem from outside: %v", err)
+	}
+	root := newTmpfs(t)
+	h := start(t, Config{Root: root, Ops: unix.FAN_OPEN})
+	mkdir(t, root+"/d")
+	write(t, root+"/d/f", "")
+	h.want("d/ CREATE", "d/f CREATE|CLOSE_WRITE|OPEN")
+	must(t, os.Rename(root+"/d", root+"/e"))
+	write(t, root+"/e/f", "1")
+	h.want("d -> e/ RENAME", "e/f MODIFY|CLOSE_WRITE|OPEN")
+	_, err := os.ReadFile(root + "/e/f")
+	must(t, err)
+	h.want()
+}
+
 func TestUnprivileged(t *testing.T) {
 	if os.Getuid() == 0 && os.Getenv(childEnv) == "" {
 		nobody := uint32(65534)

@@ -13,7 +13,8 @@
 //  4. A rename of a directory below the root, or above it, empties the cache.
 //  5. No descriptor on the filesystem stays open: umount(8) works as if nobody watched. Nothing
 //     tells of an unmount.
-//  6. What cannot be resolved for a passing reason (no free descriptor) counts as lost. Privileges
+//  6. An event after a pause is read at once; in a stream they gather for a millisecond.
+//  7. What cannot be resolved for a passing reason (no free descriptor) counts as lost. Privileges
 //     that are gone end Run.
 //
 // Order: events come in the order of the kernel's queue, but fanotify merges an event into an equal
@@ -28,6 +29,9 @@
 // Left to the caller: mount points (which there are, and when they change: AddFilesystem,
 // RemoveFilesystem, Forget), the root's identity, the first scan, which begins after Open, and the
 // fall back to inotify on an error.
+//
+// Needed are CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH. In a user namespace its own do for filesystems
+// mounted there, with a queue that can overflow.
 //
 // Facts are from fanotify(7), fanotify_init(2), fanotify_mark(2), open_by_handle_at(2) and Linux
 // 6.18 fs/notify/fanotify/fanotify.c; each is told where the code relies on it and was tested there.

@@ -269,7 +269,7 @@ func TestOutside(t *testing.T) {
 			h.sync(".")
 		}
 		h.want()
-		if s := h.g.Stats(); s.Dropped < 100 {
+		if s := h.g.Stats(); s.Dropped < 20 {
 			t.Errorf("the noise was not met: %+v", s)
 		}
 	})

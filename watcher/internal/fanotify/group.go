@@ -186,35 +186,29 @@ func (g *Group) attach(path string) (mask uint64, err error) {
 // must not keep the slice, and must not take long: the queue grows without bound meanwhile. Run may
 // be called once.
 func (g *Group) Run(ctx context.Context, f func([]Event)) error {
-	quit, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	quit, free, err := doneFd(ctx)
 	if err != nil {
-		return fmt.Errorf("make eventfd: %w", err)
+		return err
 	}
-	defer unix.Close(quit)
-	woken := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(woken)
-		_, _ = unix.Write(quit, []byte{1, 0, 0, 0, 0, 0, 0, 1}) // not zero in either byte order
-	})
-	defer func() {
-		if !stop() {
-			<-woken
-		}
-	}()
+	defer free()
 	t := &translator{
 		resolver: resolver{root: g.cfg.Root, hidden: g.cfg.Hidden, mounts: &g.mounts},
 		cache:    make(dirCache), pid: int32(os.Getpid()),
 	}
 	buf := make([]byte, bufferSize)
+	var last time.Time
 	for ctx.Err() == nil {
 		events, err := readReady(g.fd, buf)
 		if err == nil && len(events) == 0 {
 			g.idle.Store(true)
 			err = poll(g.fd, quit, -1)
 			g.idle.Store(false)
-		}
-		if err == nil {
+			if time.Since(last) < linger {
+				time.Sleep(linger)
+			}
+		} else if err == nil {
 			err = g.tell(t, events, f)
+			last = time.Now()
 		}
 		if err != nil {
 			return err

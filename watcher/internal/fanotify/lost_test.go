@@ -10,21 +10,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openLimited makes a group whose queue holds a number of events: the setting is the whole system's,
+// and counts when a group is made.
+func openLimited(t *testing.T, cfg Config, events int) *Group {
+	t.Helper()
+	needRoot(t)
+	const path = "/proc/sys/fs/fanotify/max_queued_events"
+	old, err := os.ReadFile(path)
+	must(t, err)
+	if err := os.WriteFile(path, fmt.Append(nil, events), 0); err != nil {
+		t.Skipf("max_queued_events cannot be written here: %v", err)
+	}
+	cfg.limited = true
+	g, err := Open(cfg)
+	must(t, os.WriteFile(path, old, 0))
+	must(t, err)
+	return g
+}
+
 // TestOverflow fills a queue of 10 while nobody reads, with a rename of a known directory among what
 // is lost.
 func TestOverflow(t *testing.T) {
-	// Not parallel: the setting is the whole system's, and counts when a group is made.
-	const path = "/proc/sys/fs/fanotify/max_queued_events"
-	needRoot(t)
-	old, err := os.ReadFile(path)
-	must(t, err)
 	root := shm(t)
 	mkdir(t, root+"/a/b")
-	must(t, os.WriteFile(path, []byte("10"), 0))
-	g, err := Open(Config{Root: root, limited: true})
-	must(t, os.WriteFile(path, old, 0))
-	must(t, err)
-
+	g := openLimited(t, Config{Root: root}, 10)
 	full, gate := make(chan struct{}), make(chan struct{})
 	h := newHarness(t, g, root)
 	h.before = func() {

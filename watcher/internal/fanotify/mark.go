@@ -32,6 +32,11 @@ func newGroup(limited bool) (fd int, err error) {
 		flags |= unix.FAN_UNLIMITED_QUEUE
 	}
 	fd, err = unix.FanotifyInit(flags, unix.O_RDONLY|unix.O_CLOEXEC)
+	if errors.Is(err, unix.EPERM) {
+		// In a user namespace a filesystem that was mounted there can be marked (seen on 6.18), but
+		// the queue has its limit: fs.fanotify.max_queued_events.
+		fd, err = unix.FanotifyInit(flags&^unix.FAN_UNLIMITED_QUEUE, unix.O_RDONLY|unix.O_CLOEXEC)
+	}
 	if err != nil {
 		return -1, fmt.Errorf("make fanotify group: %w", classify(err))
 	}

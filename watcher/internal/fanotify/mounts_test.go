@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -268,6 +268,32 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// TestUserNamespace has no privileges but those in a namespace of its own, where it may mark what was
+// mounted there, and nothing else.
+func TestUserNamespace(t *testing.T) {
+	if !inChild(t, &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+	}) {
+		return
+	}
+	if _, err := Open(Config{Root: tempDir(t)}); !errors.Is(err, ErrPrivilege) {
+		t.Errorf("a filesystem from outside: %v", err)
+	}
+	root := newTmpfs(t)
+	h := start(t, Config{Root: root, Ops: unix.FAN_OPEN})
+	mkdir(t, root+"/d")
+	write(t, root+"/d/f", "")
+	h.want("d/ CREATE", "d/f CREATE|CLOSE_WRITE|OPEN")
+	must(t, os.Rename(root+"/d", root+"/e"))
+	write(t, root+"/e/f", "1")
+	h.want("d -> e/ RENAME", "e/f MODIFY|CLOSE_WRITE|OPEN")
+	_, err := os.ReadFile(root + "/e/f")
+	must(t, err)
+	h.want()
+}
+
 func TestUnprivileged(t *testing.T) {
 	if os.Getuid() == 0 && os.Getenv(childEnv) == "" {
 		nobody := uint32(65534)
@@ -283,38 +309,41 @@ func TestUnprivileged(t *testing.T) {
 
 // TestNoHandles has the privilege to mark, but not to open handles.
 func TestNoHandles(t *testing.T) {
-	if !inChild(t, &syscall.SysProcAttr{}) {
-		return
-	}
+	needRoot(t)
 	root := tempDir(t)
 	g, err := Open(Config{Root: root})
 	must(t, err)
 	defer g.Close()
-	dropCapability(t, unix.CAP_DAC_READ_SEARCH)
-	_, err = Open(Config{Root: root})
-	if !errors.Is(err, ErrPrivilege) || !strings.Contains(err.Error(), "handle") {
-		t.Errorf("Open: got %v", err)
-	}
-	write(t, root+"/f", "")
-	if err := g.Run(t.Context(), func([]Event) {}); !errors.Is(err, ErrPrivilege) {
-		t.Errorf("Run: got %v", err)
-	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlock: the thread ends with what it has lost
+		if err := dropCapability(unix.CAP_DAC_READ_SEARCH); err != nil {
+			t.Error(err)
+			return
+		}
+		_, err := Open(Config{Root: root})
+		if !errors.Is(err, ErrPrivilege) || !strings.Contains(err.Error(), "handle") {
+			t.Errorf("Open: got %v", err)
+		}
+		if err := os.WriteFile(root+"/f", nil, 0o600); err != nil {
+			t.Error(err)
+		}
+		if err := g.Run(t.Context(), func([]Event) {}); !errors.Is(err, ErrPrivilege) {
+			t.Errorf("Run: got %v", err)
+		}
+	}()
+	<-done
 }
 
-// dropCapability takes a capability from all threads of this process.
-func dropCapability(t *testing.T, capability uint) {
-	t.Helper()
-	var sets [2]unix.CapUserData
+// dropCapability takes a capability from this thread.
+func dropCapability(capability uint) error {
+	var sets [2]unix.CapUserData // of 32 capabilities each
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	must(t, unix.Capget(&hdr, &sets[0]))
-	for i := range sets {
-		if i == int(capability/32) {
-			sets[i].Effective &^= 1 << (capability % 32)
-			sets[i].Permitted &^= 1 << (capability % 32)
-		}
+	if err := unix.Capget(&hdr, &sets[0]); err != nil {
+		return err
 	}
-	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&hdr)), uintptr(unsafe.Pointer(&sets)), 0)
-	if errno != 0 {
-		t.Fatalf("capset: %v", errno)
-	}
+	sets[capability/32].Effective &^= 1 << (capability % 32)
+	sets[capability/32].Permitted &^= 1 << (capability % 32)
+	return unix.Capset(&hdr, &sets[0])
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,8 +32,7 @@ func (r *resolver) resolve(k dirKey) (dir, error) {
 		return dir{}, err
 	}
 	defer unix.Close(mount)
-	kind, bytes := k.handle()
-	fd, err := unix.OpenByHandleAt(mount, unix.NewFileHandle(kind, bytes), unix.O_PATH|unix.O_CLOEXEC)
+	fd, err := openHandle(mount, k)
 	switch {
 	case errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ENOENT):
 		return dir{}, nil // removed; its parent's event tells
@@ -50,6 +50,22 @@ func (r *resolver) resolve(k dirKey) (dir, error) {
 		return dir{}, nil
 	}
 	return r.locate(abs), nil
+}
+
+// openHandle opens a directory by its handle. In a user namespace that is allowed with O_DIRECTORY
+// only (Linux 6.18 fs/fhandle.c, may_decode_fh). ENOMEM is tried again: for a removed directory whose
+// inode number is just being given to another one it does not mean memory (Linux 6.18 fs/inode.c,
+// iget_locked gives NULL for I_CREATING, and ext4 makes that of it).
+func openHandle(mount int, k dirKey) (fd int, err error) {
+	kind, bytes := k.handle()
+	handle := unix.NewFileHandle(kind, bytes)
+	for pause := 10 * time.Microsecond; ; pause *= 2 {
+		fd, err = unix.OpenByHandleAt(mount, handle, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+		if !errors.Is(err, unix.ENOMEM) || pause > 10*time.Millisecond {
+			return fd, err
+		}
+		time.Sleep(pause)
+	}
 }
 
 // resolveDeep finds the nearest directory above fd that has a path.

@@ -2,7 +2,6 @@ package fanotify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,7 +17,8 @@ type Config struct {
 	// Root is absolute, clean and without symbolic links.
 	Root string
 	// Hidden reports that the directory rel is not wanted, excluded or below what is: its events are
-	// dropped, and the answer is kept. It is called by the goroutine in Run. nil hides nothing.
+	// dropped, and the answer is kept. It is called by the goroutine in Run, also with ".". nil hides
+	// nothing.
 	Hidden func(rel string) bool
 	// Ops are further FAN_ bits wanted: FAN_OPEN, FAN_ACCESS, FAN_CLOSE_NOWRITE. Those that this
 	// process causes are left out.
@@ -111,7 +111,7 @@ func (g *Group) Idle() bool {
 func (g *Group) Forget() { g.forget.Store(true) }
 
 // AddFilesystem marks another filesystem, mounted at path below the root, after a probe as in Open.
-// It may be called while Run runs, but not by the function that Run calls.
+// It may be called while Run runs; it takes some 10 ms, in which the kernel ends the probe's group.
 //
 // A filesystem that is watched already, the root's or one at another mount point, is ErrUnsupported:
 // its events tell a directory, not the mount, and are told where the first mount has it.
@@ -222,13 +222,12 @@ func (g *Group) tell(t *translator, events []byte, f func([]Event)) error {
 	if g.forget.Swap(false) {
 		t.cache = t.cache.emptied()
 	}
-	var errs error
-	for len(events) > 0 && errs == nil {
-		r, rest, err := parse(events)
-		if err == nil {
+	var err error
+	for len(events) > 0 && err == nil {
+		var r record
+		if r, events, err = parse(events); err == nil {
 			err = t.add(&r)
 		}
-		events, errs = rest, errors.Join(errs, err)
 	}
 	g.resolved.Store(t.resolved)
 	g.dropped.Store(t.dropped)
@@ -238,5 +237,5 @@ func (g *Group) tell(t *translator, events []byte, f func([]Event)) error {
 		clear(t.batch) // the names are not to be kept until the next full batch
 		t.batch = t.batch[:0]
 	}
-	return errs
+	return err
 }

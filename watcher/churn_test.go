@@ -30,14 +30,42 @@ var (
 // directory must be seen.
 func TestChurn(t *testing.T) {
 	t.Parallel()
-	testChurn(t, nil)
+	testChurn(t, BackendInotify, *churnTime, nil)
+}
+
+// TestChurnFanotify does it with the other backend.
+func TestChurnFanotify(t *testing.T) {
+	t.Parallel()
+	needFanotify(t)
+	w := testChurn(t, BackendFanotify, *churnTime, nil)
+	if s := w.Stats(); s.Backend != BackendFanotify {
+		t.Errorf("another backend was used: %+v", s)
+	}
+}
+
+// needFanotify skips where the privileges for fanotify are lacking.
+func needFanotify(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("fanotify needs root (CAP_SYS_ADMIN)")
+	}
 }
 
 // TestChurnOverflow does it while events are dropped, as many at a time as a full queue would, so that
 // watches are rebuilt all the time.
 func TestChurnOverflow(t *testing.T) {
 	t.Parallel()
-	testOverflowing(t, leakyInstance)
+	testOverflowing(t, *churnTime, leakyInstance(200, 500))
+}
+
+// TestChurnCompared drops events so seldom that the index is known by then: what was lost is found by
+// comparing with it.
+func TestChurnCompared(t *testing.T) {
+	t.Parallel()
+	w := testOverflowing(t, max(*churnTime, 10*time.Second), leakyInstance(8000, 4000))
+	if s := w.Stats(); s.Comparisons == 0 {
+		t.Errorf("nothing was compared: %+v", s)
+	}
 }
 
 // TestChurnSmallQueue does it with a kernel queue of 20 events. The setting is the whole system's, and
@@ -46,20 +74,25 @@ func TestChurnSmallQueue(t *testing.T) {
 	if !*churnSysctl {
 		t.Skip("-churn.sysctl is not given: it lowers fs.inotify.max_queued_events, for the whole system, for moments")
 	}
-	testOverflowing(t, smallQueue(t, 20))
+	testOverflowing(t, *churnTime, smallQueue(t, 20))
 }
 
-func testOverflowing(t *testing.T, instance func() (*fsnotify.Watcher, error)) {
+func testOverflowing(t *testing.T, length time.Duration, instance func() (*fsnotify.Watcher, error)) *Watcher {
 	t.Helper()
-	w := testChurn(t, instance)
+	w := testChurn(t, BackendInotify, length, instance)
 	if s := w.Stats(); s.Overflows == 0 || s.Rebuilds == 0 {
 		t.Errorf("no overflow was met: %+v", s)
 	}
+	return w
 }
 
-// leakyInstance passes 200 to 700 events, drops the next 50, and says so as the kernel does: the overflow
+// leakyInstance passes some events, drops the next 50, and says so as the kernel does: the overflow
 // comes after the events before it and before those after it.
-func leakyInstance() (*fsnotify.Watcher, error) {
+func leakyInstance(least, spread int) func() (*fsnotify.Watcher, error) {
+	return func() (*fsnotify.Watcher, error) { return leaky(least, spread) }
+}
+
+func leaky(least, spread int) (*fsnotify.Watcher, error) {
 	w, err := newFsnotify()
 	if err != nil {
 		return nil, err
@@ -71,7 +104,7 @@ func leakyInstance() (*fsnotify.Watcher, error) {
 	go func() {
 		defer close(toEvents)
 		defer close(overflow)
-		for left := 200 + rand.IntN(500); ; left-- {
+		for left := least + rand.IntN(spread); ; left-- {
 			e, ok := <-events
 			switch {
 			case !ok:
@@ -81,7 +114,7 @@ func leakyInstance() (*fsnotify.Watcher, error) {
 			case left == 0:
 				overflow <- struct{}{}
 			case left < -50:
-				left = 200 + rand.IntN(500)
+				left = least + rand.IntN(spread)
 			}
 		}
 	}()
@@ -129,7 +162,7 @@ func smallQueue(t *testing.T, size int) func() (*fsnotify.Watcher, error) {
 	}
 }
 
-func testChurn(t *testing.T, instance func() (*fsnotify.Watcher, error)) *Watcher {
+func testChurn(t *testing.T, backend string, length time.Duration, instance func() (*fsnotify.Watcher, error)) *Watcher {
 	seed := *churnSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
@@ -139,7 +172,7 @@ func testChurn(t *testing.T, instance func() (*fsnotify.Watcher, error)) *Watche
 	root := filepath.Join(dir, "root")
 	mkdir(t, root)
 	mkdir(t, filepath.Join(dir, "out"))
-	h := newHarness(t, Config{Root: root})
+	h := newHarness(t, Config{Root: root, Backend: backend})
 	if instance != nil {
 		h.w.newInstance = instance
 	}
@@ -148,7 +181,7 @@ func testChurn(t *testing.T, instance func() (*fsnotify.Watcher, error)) *Watche
 	r := newReplica(root)
 
 	done := make(chan struct{})
-	time.AfterFunc(*churnTime, func() { close(done) })
+	time.AfterFunc(length, func() { close(done) })
 	ops := make([]int, 4)
 	var writers sync.WaitGroup
 	for i := range ops {

@@ -29,7 +29,8 @@ type fan struct {
 	mu     sync.Mutex // guards failed
 	failed error      // why nothing comes any more
 
-	waited bool // a barrier is raised
+	waited bool   // a barrier is raised
+	from   uint64 // how often the queue had been empty then
 	past   uint64
 }
 
@@ -143,6 +144,9 @@ func (f *fan) rename(e fanotify.Event) {
 // what has to be known of a name is told with it.
 func (f *fan) handle(ctx context.Context, flush func() bool) {
 	f.tell(f.pending.takeAll())
+	if f.readAll() {
+		defer f.pass() // with what is taken now, all of it
+	}
 	list, moves, n := f.pending.take()
 	f.events += n
 	for _, m := range moves {
@@ -262,14 +266,22 @@ func (f *fan) rootUnwatched() bool { return f.rootMoved }
 func (f *fan) counts() counts      { return counts{watches: 1 + len(f.points), events: f.events} }
 func (f *fan) barrier()            { f.waited = true }
 
-// passed: when the reader found the queue empty, and what it read has been handled, nothing is left of
-// what was reported before.
+// readAll reports that what was told before the barrier has come out of the kernel's queue: it was
+// empty since, or is.
+func (f *fan) readAll() bool {
+	return f.waited && (f.group.Emptied() > f.from+1 || f.group.Idle())
+}
+
 func (f *fan) passed() uint64 {
-	if f.waited && f.group.Idle() && f.pending.empty() {
-		f.waited = false
-		f.past++
+	if f.readAll() && f.pending.empty() {
+		f.pass()
 	}
 	return f.past
+}
+
+func (f *fan) pass() {
+	f.waited = false
+	f.past++
 }
 
 func (f *fan) close() { f.stop() }

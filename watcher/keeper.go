@@ -172,9 +172,7 @@ func (k *keeper) step(ctx context.Context) {
 }
 
 // tick renews what was emitted before the last tick.
-func (k *keeper) tick(ctx context.Context, b backend) {
-	k.prove(b)
-	k.step(ctx)
+func (k *keeper) tick(ctx context.Context) {
 	if k.working || !k.known {
 		return
 	}

@@ -102,6 +102,7 @@ func (s *session) run(ctx context.Context) {
 	for s.look(ctx); ; {
 		s.flush()
 		if s.keeper != nil && s.stats.RootPresent {
+			s.keeper.prove(s.backend)
 			s.keeper.step(ctx)
 		}
 		s.publish()
@@ -117,7 +118,7 @@ func (s *session) run(ctx context.Context) {
 			s.keeper.finished(j)
 		case <-tick.C:
 			if s.keeper != nil && s.stats.RootPresent {
-				s.keeper.tick(ctx, s.backend)
+				s.keeper.tick(ctx)
 			}
 		case <-s.rebuildAt.C:
 			s.rebuild(ctx)

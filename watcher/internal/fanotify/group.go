@@ -41,7 +41,8 @@ type Group struct {
 
 	adding sync.Mutex  // one filesystem at a time comes or goes; held for system calls
 	forget atomic.Bool // the cache has to be emptied
-	idle   atomic.Bool // Run found the queue empty, and has handed on what was in it
+	idle   atomic.Bool   // Run waits
+	empty  atomic.Uint64 // times that Run found the queue empty, and had handed on all that was in it
 
 	resolved, dropped, lost atomic.Uint64
 }
@@ -96,6 +97,10 @@ func (g *Group) Pairs() bool { return g.mask&unix.FAN_RENAME != 0 }
 func (g *Group) Stats() Stats {
 	return Stats{Resolved: g.resolved.Load(), Dropped: g.dropped.Load(), Lost: g.lost.Load()}
 }
+
+// Emptied counts how often the queue was empty, with all that was in it handed on. When it has grown
+// by two, so has all been that was queued before: the first may have been under way.
+func (g *Group) Emptied() uint64 { return g.empty.Load() }
 
 // Idle reports that nothing is queued, and that Run has handed on all that ever was.
 func (g *Group) Idle() bool {
@@ -200,6 +205,7 @@ func (g *Group) Run(ctx context.Context, f func([]Event)) error {
 	for ctx.Err() == nil {
 		events, err := readReady(g.fd, buf)
 		if err == nil && len(events) == 0 {
+			g.empty.Add(1)
 			g.idle.Store(true)
 			err = poll(g.fd, quit, -1)
 			g.idle.Store(false)

@@ -41,7 +41,8 @@ type keeper struct {
 	dirty, aging pathSet   // emitted, and not looked at since; aging since the last tick
 	doubted      []looked  // looks in doubt
 	raised       bool      // a barrier is on its way
-	passed       uint64    // barriers that have passed
+	passed       uint64    // barriers that had passed when it was raised
+	through      time.Time // it had not passed until then
 	forget       pathSet   // records that must not be believed, before the next job
 	suspects     changeSet // to be compared
 	hold         time.Time // no job before: the last one failed
@@ -173,7 +174,8 @@ func (k *keeper) step(ctx context.Context) {
 
 // tick renews what was emitted before the last tick.
 func (k *keeper) tick(ctx context.Context) {
-	if k.working || !k.known {
+	// A look at what is to be compared would make it known without telling.
+	if k.working || !k.known || k.suspects.len() > 0 {
 		return
 	}
 	if len(k.aging) > 0 {
@@ -182,23 +184,28 @@ func (k *keeper) tick(ctx context.Context) {
 	k.aging, k.dirty = k.dirty, pathSet{}
 }
 
-// prove raises a barrier for the looks that are old enough, or takes them out of doubt if theirs has passed.
+// prove raises a barrier for the looks that are old enough, or takes them out of doubt if theirs has
+// passed and nothing was lost: the next answer to a loss is about all looks in doubt. That a barrier
+// has passed is believed a moment later, for fsnotify tells events and losses on two channels.
 func (k *keeper) prove(b backend) {
-	if passed := b.passed(); k.raised && passed > k.passed {
+	switch {
+	case b.lost().count > 0:
+		k.raised = false
+	case k.raised && b.passed() == k.passed:
+		k.through = time.Now()
+	case k.raised && time.Since(k.through) >= overflowQuiet:
 		k.raised = false
 		k.doubted = slices.DeleteFunc(k.doubted, func(l looked) bool {
 			k.known = k.known || l.covered && l.whole
 			return l.covered
 		})
+	case !k.raised && len(k.doubted) > 0 && time.Since(k.doubted[0].at) >= doubtFor:
+		for i := range k.doubted {
+			k.doubted[i].covered = time.Since(k.doubted[i].at) >= doubtFor
+		}
+		k.raised, k.passed, k.through = true, b.passed(), time.Now()
+		b.barrier()
 	}
-	if k.raised || len(k.doubted) == 0 || time.Since(k.doubted[0].at) < doubtFor {
-		return
-	}
-	for i := range k.doubted {
-		k.doubted[i].covered = time.Since(k.doubted[i].at) >= doubtFor
-	}
-	k.raised, k.passed = true, b.passed()
-	b.barrier()
 }
 
 func (k *keeper) start(ctx context.Context, kind jobKind, paths pathSet) {

@@ -136,7 +136,8 @@ func (f *fan) rename(e fanotify.Event) {
 		f.pending.add(event{name: e.From, op: OpMovedFrom, dir: e.Dir, file: !e.Dir, cookie: f.cookie}, "")
 	}
 	if e.Path != "" {
-		f.pending.add(event{name: e.Path, op: OpMovedTo | rest, dir: e.Dir, file: !e.Dir, cookie: f.cookie}, e.From)
+		f.pending.addMove(event{name: e.Path, op: OpMovedTo | rest, dir: e.Dir, file: !e.Dir, cookie: f.cookie},
+			move{from: e.From, to: e.Path, dir: e.Dir, id: inode{e.Dev, e.Ino}})
 	}
 }
 

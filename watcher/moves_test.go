@@ -38,20 +38,29 @@ func TestMoves(t *testing.T) {
 		{"to a name excluded", "write f one; mkdir d", "mv f f.skip; mv d d.skip", nil},
 		{"names of any bytes", `write "a ← \"b\xff\n" one`, `mv "a ← \"b\xff\n" "\" ← \"\t"`, []string{"a ← \"b\xff\n \" ← \"\t"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			root := filepath.Join(dir, "root")
-			mkdir(t, root)
-			mkdir(t, filepath.Join(dir, "out"))
-			commands(t, root, c.before)
-			h := start(t, Config{Root: root, Excluded: func(path string, _ bool) bool { return strings.HasSuffix(path, ".skip") }})
-			commands(t, root, c.do)
-			h.sync()
-			if got := pairsOf(h.takeMoves()); !slices.Equal(got, c.want) {
-				t.Errorf("%s: %q, want %q", c.do, got, c.want)
-			}
-		})
+		for _, backend := range []string{BackendInotify, BackendFanotify} {
+			t.Run(backend+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				testMoves(t, backend, c.before, c.do, c.want)
+			})
+		}
+	}
+}
+
+func testMoves(t *testing.T, backend, before, do string, want []string) {
+	if backend == BackendFanotify {
+		needFanotify(t)
+	}
+	dir := t.TempDir()
+	root := filepath.Join(dir, "root")
+	mkdir(t, root)
+	mkdir(t, filepath.Join(dir, "out"))
+	commands(t, root, before)
+	h := start(t, Config{Root: root, Backend: backend, Excluded: func(path string, _ bool) bool { return strings.HasSuffix(path, ".skip") }})
+	commands(t, root, do)
+	h.sync()
+	if got := pairsOf(h.takeMoves()); !slices.Equal(got, want) {
+		t.Errorf("%s: %q, want %q", do, got, want)
 	}
 }
 

@@ -73,6 +73,11 @@ func newPending(limit int) *pending {
 
 // add notes an event; from is the old name of what was renamed to e.name, or "".
 func (p *pending) add(e event, from string) {
+	p.addMove(e, move{from: from, to: e.name, dir: e.dir})
+}
+
+// addMove notes an event and the rename that it is of; without a name to come from, there was none.
+func (p *pending) addMove(e event, m move) {
 	p.mu.Lock()
 	p.events++
 	if i, ok := p.index[e.name]; ok {
@@ -85,8 +90,8 @@ func (p *pending) add(e event, from string) {
 		p.all = append(p.all, e)
 	}
 	p.halved(e.op.has(OpMovedFrom))
-	if from != "" && len(p.moves) < maxMoves {
-		p.moves = append(p.moves, move{from: from, to: e.name, dir: e.dir})
+	if m.from != "" && len(p.moves) < maxMoves {
+		p.moves = append(p.moves, m)
 	}
 	if len(p.list) > p.max || len(p.all) > p.max {
 		p.moves, p.all = nil, nil

@@ -21,6 +21,8 @@ type Event struct {
 	Mask uint64
 	// Dir: the name is, or was, a directory's. A rename of one is about all below both names.
 	Dir bool
+	// Dev and Ino say which directory was renamed within the root; zero where that is not known.
+	Dev, Ino uint64
 	// Deep: it happened somewhere below Path (or From), deeper than a path can name.
 	Deep bool
 	// Err tells why events could not be resolved; nil where the kernel's queue was full.
@@ -79,6 +81,9 @@ func (t *translator) add(r *record) error {
 	if r.pid == t.pid && r.mask&^(accesses|unix.FAN_ONDIR) == 0 {
 		return nil // that is us, looking at what changed
 	}
+	if r.name.dir == nil && r.old.dir == nil {
+		return nil // a link count went down: it is told of the file alone, as the names are gone
+	}
 	to, err := t.find(r.name)
 	if err != nil {
 		return t.failed(err)
@@ -96,6 +101,9 @@ func (t *translator) add(r *record) error {
 		t.cache = t.cache.emptied()
 	}
 	e := Event{Path: to.path, From: from.path, Mask: r.mask &^ unix.FAN_ONDIR, Dir: isDir, Deep: to.deep || from.deep}
+	if isDir && e.Path != "" && e.From != "" {
+		e.Dev, e.Ino = t.identify(r.what)
+	}
 	if e.Deep && e.Path != "" && e.From != "" { // no pair: neither name stands for the other
 		t.batch = append(t.batch, Event{From: e.From, Mask: e.Mask, Dir: isDir, Deep: from.deep})
 		e.From, e.Deep = "", to.deep

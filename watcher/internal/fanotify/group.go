@@ -39,8 +39,8 @@ type Group struct {
 	mounts mounts
 	mask   uint64 // of the root's filesystem, as the kernel took it
 
-	adding sync.Mutex  // one filesystem at a time comes or goes; held for system calls
-	forget atomic.Bool // the cache has to be emptied
+	adding sync.Mutex    // one filesystem at a time comes or goes; held for system calls
+	forget atomic.Bool   // the cache has to be emptied
 	idle   atomic.Bool   // Run waits
 	empty  atomic.Uint64 // times that Run found the queue empty, and had handed on all that was in it
 

@@ -24,18 +24,24 @@ const (
 	accesses = unix.FAN_OPEN | unix.FAN_OPEN_EXEC | unix.FAN_ACCESS | unix.FAN_CLOSE_NOWRITE
 )
 
-// newGroup makes a fanotify group. FAN_REPORT_TARGET_FID is left out: it would add a handle to each
-// event, and keep the events of a name that was made again apart, to tell what one lstat tells.
+// newGroup makes a fanotify group. FAN_REPORT_TARGET_FID (Linux 5.17) adds the handle of what was renamed:
+// whether it is what has the name later, nobody could tell otherwise.
 func newGroup(limited bool) (fd int, err error) {
-	flags := uint(unix.FAN_CLASS_NOTIF | unix.FAN_REPORT_DFID_NAME | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK)
+	flags := uint(unix.FAN_CLASS_NOTIF | unix.FAN_REPORT_DFID_NAME_TARGET | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK)
 	if !limited {
 		flags |= unix.FAN_UNLIMITED_QUEUE
 	}
-	fd, err = unix.FanotifyInit(flags, unix.O_RDONLY|unix.O_CLOEXEC)
-	if errors.Is(err, unix.EPERM) {
+	const target = unix.FAN_REPORT_DFID_NAME_TARGET &^ unix.FAN_REPORT_DFID_NAME
+	for _, without := range []uint{
+		0, target,
 		// In a user namespace a filesystem that was mounted there can be marked (seen on 6.18), but
 		// the queue has its limit: fs.fanotify.max_queued_events.
-		fd, err = unix.FanotifyInit(flags&^unix.FAN_UNLIMITED_QUEUE, unix.O_RDONLY|unix.O_CLOEXEC)
+		unix.FAN_UNLIMITED_QUEUE, unix.FAN_UNLIMITED_QUEUE | target,
+	} {
+		fd, err = unix.FanotifyInit(flags&^without, unix.O_RDONLY|unix.O_CLOEXEC)
+		if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EINVAL) {
+			break
+		}
 	}
 	if err != nil {
 		return -1, fmt.Errorf("make fanotify group: %w", classify(err))

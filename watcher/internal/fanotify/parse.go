@@ -29,6 +29,8 @@ type record struct {
 	pid  int32
 	name name // what it happened to; after a rename, the new name
 	old  name // the old name, FAN_RENAME only
+	// what is the handle of what has the name, file or directory; nil where the kernel does not tell.
+	what dirKey
 }
 
 // name is an entry of a directory, or the directory itself: ".". The zero value is no name.
@@ -85,6 +87,8 @@ func (r *record) parseInfos(infos []byte) (err error) {
 			r.name, err = parseName(body)
 		case unix.FAN_EVENT_INFO_TYPE_OLD_DFID_NAME:
 			r.old, err = parseName(body)
+		case unix.FAN_EVENT_INFO_TYPE_FID:
+			r.what, _, err = parseDir(body)
 		case unix.FAN_EVENT_INFO_TYPE_DFID:
 			r.name.dir, _, err = parseDir(body)
 			r.name.entry = self

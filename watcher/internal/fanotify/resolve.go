@@ -52,6 +52,28 @@ func (r *resolver) resolve(k dirKey) (dir, error) {
 	return r.locate(abs), nil
 }
 
+// identify tells which directory a handle is of, zero where it is gone or was not told.
+func (r *resolver) identify(k dirKey) (dev, ino uint64) {
+	if k == nil {
+		return 0, 0
+	}
+	mount, err := r.mounts.open(k.fsid())
+	if err != nil {
+		return 0, 0
+	}
+	defer unix.Close(mount)
+	fd, err := openHandle(mount, k)
+	if err != nil {
+		return 0, 0
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return 0, 0
+	}
+	return uint64(st.Dev), st.Ino
+}
+
 // openHandle opens a directory by its handle. In a user namespace that is allowed with O_DIRECTORY
 // only (Linux 6.18 fs/fhandle.c, may_decode_fh). ENOMEM is tried again: for a removed directory whose
 // inode number is just being given to another one it does not mean memory (Linux 6.18 fs/inode.c,

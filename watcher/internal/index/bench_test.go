@@ -109,6 +109,14 @@ func BenchmarkBuild(b *testing.B) {
 	b.Run("1000000files", func(b *testing.B) {
 		benchBuild(b, million(b), 1_000_000)
 	})
+	b.Run("1000000names", func(b *testing.B) { // in one directory: one worker has all the work
+		if os.Getenv(millionEnv) == "" {
+			b.Skipf("%s is not set", millionEnv)
+		}
+		root := tempDir(b)
+		makeTree(b, root, 1, 1_000_000)
+		benchBuild(b, root, 1_000_000)
+	})
 }
 
 // million returns a tree of 1,000,000 files in 50,000 directories, made once.

@@ -71,7 +71,8 @@ func (l *lister) look(fd int, path string, name []byte, typ uint8, now time.Time
 		return l.found.add(name, unseen, unknown, 0)
 	}
 	isDirectory := l.st.Mode&unix.S_IFMT == unix.S_IFDIR
-	if isDirectory != (typ == unix.DT_DIR) && l.excluded(path, name, isDirectory) {
+	asked := typ != unix.DT_UNKNOWN && isDirectory == (typ == unix.DT_DIR)
+	if !asked && l.excluded(path, name, isDirectory) {
 		return nil
 	}
 	return l.add(path, name, now)

@@ -53,7 +53,7 @@ func (l *listing) reset() {
 const keepScratch = 1 << 20
 
 func (l *listing) add(name []byte, s state, p fingerprint, id identity) error {
-	if len(l.arena)+itemHeader+len(name) > math.MaxUint32 || len(name) > maxName {
+	if int64(len(l.arena)) > math.MaxUint32-itemHeader-maxName || len(name) > maxName {
 		return errTooLarge
 	}
 	off := uint32(len(l.arena))

@@ -26,6 +26,10 @@ type Change struct {
 	Tree    bool   // everything at or below Path may differ
 	Content bool   // bytes may differ, whatever size and mtime say; with Tree: of anything below
 
+	// Open says that Path was written to and its writer is not done: it waits for MaxDelay, or for a change
+	// that is Closed. With neither it counts as it did before, and a new one as complete.
+	Open, Closed bool
+
 	// From is the name that Path had before, or "". FromDev and FromIno say which directory that was,
 	// or are zero. They travel as a Move.
 	From             string
@@ -54,7 +58,13 @@ type Config struct {
 	HotMax   time.Duration // longest settle time of a hot path; at or below Settle: none is hot
 	// MaxPaths bounds the entries. The directories on the way to them come on top.
 	MaxPaths int
+	// Quiet gives the paths that have times of their own; nil: none has. A change that covers a subtree
+	// goes by the ordinary ones.
+	Quiet func(path string) (Wait, bool)
 }
+
+// Wait is how long a path must have been quiet before it is due, and the longest that it waits for that.
+type Wait struct{ Quiet, Most time.Duration }
 
 func (c Config) withDefaults() Config {
 	c.Settle = max(0, orDefault(c.Settle, DefaultSettle))

@@ -7,7 +7,9 @@
 // distinct dirty paths, and above MaxPaths even that gives way to "this subtree may differ".
 //
 //  1. A path is queued with the time it was first seen. Each further change of it restarts its
-//     settle time, but MaxDelay after the first one it is due however busy it is.
+//     settle time, but MaxDelay after the first one it is due however busy it is. A file that is known
+//     to be open for writing does not settle: it is due once it was closed, or after MaxDelay. Paths
+//     that Quiet names have times of their own.
 //  2. A Tree change swallows what is queued below it and keeps the earliest first-seen time. A change
 //     below a queued Tree entry is absorbed: it restarts that entry's settle time, under the same cap.
 //     Content and Tree merge by OR on the way, so that no hint gets weaker.

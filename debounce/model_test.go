@@ -24,7 +24,7 @@ type entry struct {
 	Change
 	first, since, due time.Time
 	streak            int
-	deferred          bool
+	deferred, open    bool
 }
 
 type modelTaking struct {
@@ -99,11 +99,22 @@ func (m *model) add(now time.Time, c Change) {
 		e.since, e.streak, e.deferred = now, m.returned(c.Path, now), false
 	}
 	e.Tree, e.Content = e.Tree || c.Tree, e.Content || c.Content
+	e.open = (e.open || c.Open) && !c.Closed && !e.Tree
 	m.swallow(e)
 	m.settle(e, now)
 }
 
 func (m *model) settle(e *entry, now time.Time) {
+	if m.cfg.Quiet != nil && !e.Tree {
+		if w, ok := m.cfg.Quiet(e.Path); ok {
+			e.due = earliest(now.Add(w.Quiet), e.since.Add(w.Most))
+			return
+		}
+	}
+	if e.open && !e.Tree {
+		e.due = e.since.Add(m.patience(e.streak))
+		return
+	}
 	e.due = earliest(now.Add(m.wait(e.streak)), e.since.Add(m.patience(e.streak)))
 }
 
@@ -358,6 +369,8 @@ func genChange() *rapid.Generator[Change] {
 			Path:    rapid.SampledFrom(modelPaths).Draw(t, "path"),
 			Tree:    rapid.IntRange(0, 5).Draw(t, "tree") == 0,
 			Content: rapid.Bool().Draw(t, "content"),
+			Open:    rapid.IntRange(0, 3).Draw(t, "open") == 0,
+			Closed:  rapid.IntRange(0, 3).Draw(t, "closed") == 0,
 		}
 		if rapid.IntRange(0, 2).Draw(t, "moved") == 0 {
 			c.From = rapid.SampledFrom(modelPaths).Draw(t, "from")
@@ -370,6 +383,11 @@ func genChange() *rapid.Generator[Change] {
 func TestQueueAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := Config{Settle: 4 * time.Millisecond, MaxDelay: 30 * time.Millisecond, HotMax: 50 * time.Millisecond, MaxPaths: -1}
+		if rapid.Bool().Draw(t, "quiet") {
+			cfg.Quiet = func(p string) (Wait, bool) {
+				return Wait{20 * time.Millisecond, 70 * time.Millisecond}, strings.HasSuffix(p, "c")
+			}
+		}
 		q, m := NewQueue(cfg), &model{cfg: cfg, taken: map[string]modelTaking{}}
 		now := epoch
 		var outside []Batch // taken, and maybe given back

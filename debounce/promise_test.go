@@ -119,7 +119,7 @@ func TestNothingIsLostOrLate(t *testing.T) {
 		var outside []Batch
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
-				c := Change{Path: genPath().Draw(t, "path"), Tree: rapid.IntRange(0, 9).Draw(t, "tree") == 0, Content: rapid.Bool().Draw(t, "content")}
+				c := Change{Path: genPath().Draw(t, "path"), Tree: rapid.IntRange(0, 9).Draw(t, "tree") == 0, Content: rapid.Bool().Draw(t, "content"), Open: rapid.Bool().Draw(t, "open")}
 				q.Add(now, c)
 				l.added(now, c)
 			},

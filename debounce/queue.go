@@ -59,6 +59,12 @@ func (q *Queue) Add(now time.Time, c Change) {
 		n.mark &^= isDeferred
 	}
 	q.enter(n, t, c)
+	switch {
+	case c.Closed || n.is(isTree):
+		n.mark &^= isOpen
+	case c.Open:
+		n.mark |= isOpen
+	}
 	if n.freshTree() {
 		q.swallow(n)
 	}
@@ -292,6 +298,14 @@ func (q *Queue) swallow(n *node) (settled, owed time.Duration) {
 
 // dueTime applies the settle rule to fresh entry n, changed at now.
 func (q *Queue) dueTime(n *node, now time.Duration) time.Duration {
+	if q.cfg.Quiet != nil && !n.is(isTree) {
+		if w, ok := q.cfg.Quiet(n.path); ok {
+			return min(later(now, w.Quiet), later(n.since, w.Most))
+		}
+	}
+	if n.mark&(isOpen|isTree) == isOpen {
+		return later(n.since, q.patience(n)) // being quiet does not make it complete
+	}
 	return min(later(now, q.cfg.wait(n.streak)), later(n.since, q.patience(n)))
 }
 

@@ -2,6 +2,7 @@ package debounce
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -373,7 +374,7 @@ func TestQueueRules(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.cfg == (Config{}) {
+			if reflect.ValueOf(tt.cfg).IsZero() {
 				tt.cfg = plain
 			}
 			if diff := cmp.Diff(tt.want, play(t, NewQueue(tt.cfg), tt.script)); diff != "" {

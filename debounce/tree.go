@@ -25,6 +25,7 @@ const (
 	isDeferred // due at the time given to Defer, not by the settle rule
 	isLeaving  // being taken
 	isCovered  // being taken, and a Tree entry above it as well
+	isOpen     // its writer is not done
 )
 
 func (n *node) is(m mark) bool { return n.mark&m != 0 }

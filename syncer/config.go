@@ -22,6 +22,9 @@ type Config struct {
 	Password func() (string, error)
 	// AllowEmpty says that an empty source may empty the target.
 	AllowEmpty bool
+	// DeleteUnmounted says that what was on a file system that is not mounted any more below the
+	// source is gone like anything else. Without it, it stays on the target.
+	DeleteUnmounted bool
 	// Keep says that the Syncer lives on after a push: a missing source is waited for,
 	// what was sent is remembered, and connections are kept. Nobody is asked for a password.
 	Keep bool

@@ -245,6 +245,9 @@ func (s *Syncer) guarded() (source.Options, error) {
 	if o.Unmounted, o.Mounted, err = s.mounts.look(s.place.root); err != nil {
 		return o, report.Fail(CodeFile, err, "without it an unmounted directory could look like a deleted one; nothing was sent")
 	}
+	if s.cfg.DeleteUnmounted {
+		o.Unmounted = nil
+	}
 	return o, nil
 }
 

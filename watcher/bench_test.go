@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,11 +33,11 @@ func heap() uint64 {
 }
 
 func benchTree(root string) *tree {
-	return &tree{
-		root: root, excluded: func(string, bool) bool { return false },
-		newInstance: newInstance, polled: newPolledSet(), marks: new(changeSet), table: newTable(),
-		dirents: make([]byte, direntBuffer),
-	}
+	g := &ground{root: root, excluded: func(string, bool) bool { return false }}
+	return newTree(g, func() (source, error) {
+		fs, err := newFsnotify()
+		return fsSource{fs}, err
+	})
 }
 
 // BenchmarkAdd watches a tree of 50,000 directories with 2 files each.
@@ -61,7 +60,7 @@ func BenchmarkAdd(b *testing.B) {
 		before, after := heap(), uint64(0)
 		for b.Loop() {
 			t := benchTree(root)
-			inst, err := t.open()
+			inst, err := t.openInstance()
 			must(b, err)
 			t.inst = inst
 			t.addTree(context.Background(), root)
@@ -146,7 +145,7 @@ func BenchmarkDrain(b *testing.B) {
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		t.inst.pending.add(event{name: names[i%len(names)], op: fsnotify.Write}, "")
+		t.inst.pending.add(event{name: names[i%len(names)], op: OpModify}, "")
 		if i++; i%len(names) == 0 {
 			t.handle(context.Background(), func() bool { t.marks.take(); return true })
 		}

@@ -24,6 +24,9 @@ func (s *changeSet) add(c Change) {
 		}
 		old.Tree = old.Tree || c.Tree
 		old.Content = old.Content || c.Content
+		if c.Open || c.Closed {
+			old.Open, old.Closed = c.Open, c.Closed
+		}
 		return
 	}
 	if s.covered(c) {

@@ -60,7 +60,7 @@ func testOverflowing(t *testing.T, instance func() (*fsnotify.Watcher, error)) {
 // leakyInstance passes 200 to 700 events, drops the next 50, and says so as the kernel does: the overflow
 // comes after the events before it and before those after it.
 func leakyInstance() (*fsnotify.Watcher, error) {
-	w, err := newInstance()
+	w, err := newFsnotify()
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func smallQueue(t *testing.T, size int) func() (*fsnotify.Watcher, error) {
 		if err := os.WriteFile(path, fmt.Append(nil, size), 0); err != nil {
 			return nil, err
 		}
-		w, err := newInstance()
+		w, err := newFsnotify()
 		if e := os.WriteFile(path, old, 0); e != nil {
 			t.Errorf("restore max_queued_events: %v", e)
 		}

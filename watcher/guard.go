@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,19 +19,19 @@ func (s *session) look(ctx context.Context) {
 		s.lookFor(ctx)
 		return
 	}
-	if s.checkRoot() && s.tree.rootUnwatched() {
+	if s.checkRoot() && s.backend.rootUnwatched() {
 		s.rebuild(ctx)
 	}
 }
 
 // checkRoot reports whether the directory that is watched is still at the root's path.
 func (s *session) checkRoot() bool {
-	id, _, err := identify(s.tree.root)
+	id, _, err := identify(s.root)
 	if err == nil && (id != s.stats.Root || !s.w.leadsTo(id)) {
 		err = errReplaced
 	}
 	if err != nil {
-		s.rootGone(s.tree.root, err)
+		s.rootGone(s.root, err)
 	}
 	return err == nil
 }
@@ -51,28 +52,34 @@ func (s *session) lookFor(ctx context.Context) {
 	if s.mounts, err = readMounts(root); err != nil {
 		s.log.Debug("no mount table", zap.Error(err)) // watchMounts warns
 	}
-	s.tree.root, s.tree.rootDev = root, id.Dev
-	s.changes.reset()
-	s.tree.rebuild(ctx)
+	s.root, s.rootDev = root, id.Dev
+	s.marks.reset()
+	s.choose(ctx)
+	s.backend.rebuild(ctx)
 	if ctx.Err() != nil {
 		return
 	}
 	// What moved while the tree was walked is covered by the root's own change.
-	s.changes.reset()
-	s.changes.add(Change{Path: ".", Tree: true})
-	s.stats.RootPresent, s.stats.Root, s.absent, s.seen = true, id, "", lostEvents{}
-	s.log.Info("watching", quoted("root", root), zap.Int("watches", s.tree.watches()), zap.Duration("took", time.Since(start).Round(10*time.Microsecond)))
-	if isRemote(fsType) {
-		s.log.Warn("root is on a network or FUSE filesystem: changes made elsewhere give no event, only rescans find them", quoted("root", root))
+	s.marks.reset()
+	s.suspects.reset()
+	s.marks.add(Change{Path: ".", Tree: true})
+	if s.keeper != nil {
+		s.keeper.cfg.Root = root
+		s.keeper.restart()
 	}
+	s.stats.RootPresent, s.stats.Root, s.absent, s.seen = true, id, "", lostEvents{}
+	s.log.Info("watching", quoted("root", root), zap.String("backend", s.backend.name()), zap.Int("watches", s.backend.counts().watches), zap.Duration("took", time.Since(start).Round(10*time.Microsecond)))
+	s.remoteRoot = isRemote(fsType)
+	s.warnRemote()
 }
 
 // rootGone stops all watching. The same reason is logged once.
 func (s *session) rootGone(root string, err error) {
 	s.stats.RootPresent = false
 	s.rebuildAt.Stop()
-	s.changes.reset()
-	s.tree.close()
+	s.marks.reset()
+	s.suspects.reset()
+	s.backend.close()
 	if s.absent == err.Error() {
 		return
 	}
@@ -91,39 +98,37 @@ func (s *session) mountsChanged(ctx context.Context) {
 	if s.look(ctx); !s.stats.RootPresent {
 		return
 	}
-	now, err := readMounts(s.tree.root)
+	now, err := readMounts(s.root)
 	if err != nil {
 		s.log.Warn("mounts below the root are not noticed", zap.Error(err))
 		return
 	}
 	before := s.mounts
 	s.mounts = now
+	s.warnRemote()
 	if before.above != now.above {
 		// The same directory is there, but it may have been away, and its watches with it.
 		s.rebuild(ctx)
 		return
 	}
 	for _, point := range before.changed(now) {
-		s.tree.recheck(ctx, point)
+		s.backend.recheck(ctx, point, now.below[point] != "")
 	}
 }
 
 // checkMounts finds the unmounts that were undone before anybody looked: the table is the same, and
 // all watches below are gone. It runs once per tick after the table has changed.
 func (s *session) checkMounts(ctx context.Context) {
-	if !s.mountsMoved || !s.stats.RootPresent || s.tree.inst == nil {
+	if !s.mountsMoved || !s.stats.RootPresent || !s.backend.up() {
 		return
 	}
 	s.mountsMoved = false
-	points := s.tree.watchedAmong(s.mounts)
-	alive := s.tree.inst.watched(points)
-	if points[s.tree.root] && !alive[s.tree.root] {
+	lost := s.backend.unmounted(ctx, s.mounts)
+	if slices.Contains(lost, s.root) {
 		s.rebuild(ctx)
 		return
 	}
-	for p := range points {
-		if !alive[p] {
-			s.tree.recheck(ctx, p)
-		}
+	for _, p := range lost {
+		s.backend.recheck(ctx, p, s.mounts.below[p] != "")
 	}
 }

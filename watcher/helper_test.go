@@ -52,6 +52,9 @@ func newHarness(tb testing.TB, cfg Config) *harness {
 	tb.Helper()
 	core, logs := observer.New(zapcore.InfoLevel)
 	cfg.Logger = zap.New(core)
+	if cfg.Backend == "" {
+		cfg.Backend = BackendInotify // what runs as root would have another one
+	}
 	w, err := New(cfg)
 	if err != nil {
 		tb.Fatal(err)

@@ -25,6 +25,8 @@ const mountPause = 50 * time.Millisecond
 type mountTable struct {
 	above string            // all mounts on the root or a directory above it
 	below map[string]string // mount points below the root
+	// remote are those below the root whose filesystem others may change without an event here.
+	remote []string
 }
 
 // readMounts reads the mounts that concern root. Two tables are equal if nothing was mounted or
@@ -55,6 +57,9 @@ func (t *mountTable) add(root string, m *mountinfo.Info) {
 		t.above += m.Mountpoint + " " + mount
 	case below:
 		t.below[m.Mountpoint] += mount // mounts stack: the order counts
+		if isRemoteType(m.FSType) {
+			t.remote = append(t.remote, m.Mountpoint)
+		}
 	}
 }
 

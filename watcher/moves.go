@@ -25,6 +25,7 @@ const (
 type move struct {
 	from, to string
 	id       inode // of the directory that was known at from; zero where none was
+	dir      bool  // it is known to be a directory
 }
 
 // renamedFrom gives the old name that fsnotify found by the cookie of a Create event, "" where there
@@ -76,13 +77,13 @@ func (t *tree) moved(moves []move) {
 		}
 		id := t.movedTo[from]
 		delete(t.movedTo, from)
-		if n := t.byPath[cleanName(m.from)]; n != nil && id == (inode{}) {
+		if n := t.at(cleanName(m.from)); n != nil && id == (inode{}) {
 			id = n.id
 		}
 		delete(t.movedTo, to)
 		t.noteMoved(joinPath(t.root, to), id)
 		if !t.hidden(from, id) && !t.hidden(to, id) {
-			t.marks.addMove(move{from, to, id})
+			t.marks.addMove(move{from: from, to: to, id: id})
 		}
 	}
 }

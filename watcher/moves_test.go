@@ -102,7 +102,7 @@ func TestMovesAreBounded(t *testing.T) {
 	t.Parallel()
 	p := newPending(maxPending)
 	for i := range 2 * maxMoves {
-		p.add(event{name: fmt.Sprint("/to", i), op: fsnotify.Create}, fmt.Sprint("/from", i))
+		p.add(event{name: fmt.Sprint("/to", i), op: OpCreate}, fmt.Sprint("/from", i))
 	}
 	list, moves, _ := p.take()
 	if len(list) != 2*maxMoves || len(moves) != maxMoves || moves[7] != (move{from: "/from7", to: "/to7"}) {
@@ -111,7 +111,7 @@ func TestMovesAreBounded(t *testing.T) {
 	if _, moves, _ = p.take(); len(moves) != 0 {
 		t.Errorf("%d moves are told again", len(moves))
 	}
-	p.add(event{name: "/b", op: fsnotify.Create}, "/a")
+	p.add(event{name: "/b", op: OpCreate}, "/a")
 	p.lose(nil)
 	if _, moves, _ = p.take(); len(moves) != 0 {
 		t.Errorf("after an overflow: %v", moves)
@@ -124,11 +124,11 @@ func TestHalfARename(t *testing.T) {
 	p := newPending(maxPending)
 	p.wait = patience
 	for range 100 {
-		p.add(event{name: "/a", op: fsnotify.Rename}, "")
+		p.add(event{name: "/a", op: OpMovedFrom}, "")
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			p.add(event{name: "/b", op: fsnotify.Create}, "/a")
+			p.add(event{name: "/b", op: OpCreate}, "/a")
 		}()
 		p.whole(t.Context())
 		if _, moves, _ := p.take(); len(moves) != 1 {
@@ -137,7 +137,7 @@ func TestHalfARename(t *testing.T) {
 		<-done
 		p.take()
 	}
-	p.add(event{name: "/a", op: fsnotify.Rename}, "")
+	p.add(event{name: "/a", op: OpMovedFrom}, "")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	p.whole(ctx) // nothing more comes

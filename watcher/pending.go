@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 // maxPending bounds the events drained and not yet looked at: about 150 MB of names. Past it a
@@ -18,8 +16,21 @@ const keepPending = 1 << 14
 // event is what is known of one name: all operations seen since it was last looked at. Which of
 // them came last is not kept, because whoever looks, looks at the disk.
 type event struct {
-	name string // absolute, as fsnotify gives it
-	op   fsnotify.Op
+	name   string // absolute
+	op     Op
+	dir    bool   // it is known to be, or have been, a directory
+	file   bool   // it is known to be, or have been, something else
+	cookie uint32 // only where the source knows it
+}
+
+// merge notes a further operation. Whether a file was closed after it was last written to is the
+// one thing about order that counts.
+func (e *event) merge(o *event) {
+	if o.op.has(OpModify) {
+		e.op &^= OpCloseWrite
+	}
+	e.op |= o.op
+	e.dir, e.file = e.dir || o.dir, e.file || o.file
 }
 
 // pending is the meeting point of the goroutines that drain an instance with the one that owns the
@@ -34,6 +45,8 @@ type pending struct {
 	index  map[string]int
 	list   []event
 	moves  []move  // in order, the first ones only where there were too many
+	tapped bool    // all is wanted
+	all    []event // each event by itself, in order
 	half   bool    // the last event was the first half of a rename, or all of a move to outside
 	spare  []event // the slice taken last, for reuse
 	events uint64
@@ -63,17 +76,20 @@ func (p *pending) add(e event, from string) {
 	p.mu.Lock()
 	p.events++
 	if i, ok := p.index[e.name]; ok {
-		p.list[i].op |= e.op
+		p.list[i].merge(&e)
 	} else {
 		p.index[e.name] = len(p.list)
 		p.list = append(p.list, e)
 	}
-	p.halved(e.op.Has(fsnotify.Rename))
-	if from != "" && len(p.moves) < maxMoves {
-		p.moves = append(p.moves, move{from: from, to: e.name})
+	if p.tapped {
+		p.all = append(p.all, e)
 	}
-	if len(p.list) > p.max {
-		p.moves = nil
+	p.halved(e.op.has(OpMovedFrom))
+	if from != "" && len(p.moves) < maxMoves {
+		p.moves = append(p.moves, move{from: from, to: e.name, dir: e.dir})
+	}
+	if len(p.list) > p.max || len(p.all) > p.max {
+		p.moves, p.all = nil, nil
 		p.index, p.list = make(map[string]int), nil
 		p.loseLocked(nil)
 		p.lost.crowded = true
@@ -132,6 +148,9 @@ func (p *pending) loseLocked(err error) {
 	}
 	p.lost.count++
 	p.moves = nil // half a history would be a wrong one
+	if p.tapped {
+		p.all = append(p.all, event{op: OpOverflow})
+	}
 	if err != nil {
 		p.lost.err = err
 	}
@@ -159,6 +178,28 @@ func (p *pending) take() (list []event, moves []move, events uint64) {
 	moves, p.moves = p.moves, nil
 	events, p.events = p.events, 0
 	return list, moves, events
+}
+
+// takeAll returns each event since the last call, if they are wanted.
+func (p *pending) takeAll() []event {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.all
+	p.all = nil
+	return all
+}
+
+// found ends the account of lost events.
+func (p *pending) found() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lost = lostEvents{}
+}
+
+func (p *pending) empty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.list) == 0
 }
 
 func (p *pending) lostEvents() lostEvents {

@@ -90,7 +90,7 @@ func (s *polledSet) restart() {
 
 // poll notes that the subtree abs cannot be watched. It must not be in the table.
 func (t *tree) poll(abs string, r pollReason, err error) {
-	t.mark(abs, true, false)
+	t.doubt(abs)
 	parent, ok := t.parentNode(abs)
 	if !ok {
 		return
@@ -111,7 +111,7 @@ func (t *tree) poll(abs string, r pollReason, err error) {
 // marked: nobody could compare it.
 func (t *tree) retry(ctx context.Context) {
 	if len(t.polled.reasons) > maxPolledMarks {
-		t.marks.add(Change{Path: ".", Tree: true})
+		t.doubt(t.root)
 	}
 	full := false
 	for _, p := range slices.Sorted(maps.Keys(t.polled.reasons)) {
@@ -122,7 +122,7 @@ func (t *tree) retry(ctx context.Context) {
 		if was != pollLimit || !full {
 			t.retryOne(ctx, p, was)
 		} else {
-			t.mark(p, true, false)
+			t.doubt(p)
 		}
 		full = full || was == pollLimit && t.polled.reasons[p] == pollLimit
 	}
@@ -134,7 +134,7 @@ func (t *tree) retryOne(ctx context.Context, path string, was pollReason) {
 		return
 	}
 	t.addTree(ctx, path)
-	t.mark(path, true, false)
+	t.doubt(path)
 }
 
 func (t *tree) readable(path string) bool {
@@ -209,7 +209,7 @@ func (t *tree) countDirs(abs string) (dirs int) {
 	return dirs
 }
 
-func (t *tree) watches() int { return len(t.byPath) - len(t.polled.reasons) }
+func (t *tree) watches() int { return t.size - len(t.polled.reasons) }
 
 // quoted shows a path's bytes whatever they are.
 func quoted(key, path string) zap.Field {

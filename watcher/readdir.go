@@ -21,7 +21,7 @@ var errDirent = errors.New("malformed directory entry")
 // parseDirents calls entry for each record of one getdents64 read but "." and "..". The name is
 // valid during the call. Unlike os.ReadDir it makes no garbage for what is no directory, and
 // most entries are none.
-func parseDirents(buf []byte, entry func(name []byte, typ uint8)) error {
+func parseDirents(buf []byte, entry func(name []byte, typ uint8, ino uint64)) error {
 	for len(buf) > 0 {
 		if len(buf) < direntHeader {
 			return errDirent
@@ -30,7 +30,7 @@ func parseDirents(buf []byte, entry func(name []byte, typ uint8)) error {
 		if size < direntHeader || size > len(buf) {
 			return errDirent
 		}
-		typ, name := buf[18], buf[direntHeader:size]
+		ino, typ, name := binary.NativeEndian.Uint64(buf), buf[18], buf[direntHeader:size]
 		if end := bytes.IndexByte(name, 0); end >= 0 {
 			name = name[:end]
 		}
@@ -38,14 +38,14 @@ func parseDirents(buf []byte, entry func(name []byte, typ uint8)) error {
 		if len(name) == 0 || string(name) == "." || string(name) == ".." || bytes.IndexByte(name, '/') >= 0 {
 			continue
 		}
-		entry(name, typ)
+		entry(name, typ, ino)
 	}
 	return nil
 }
 
-// readDirs calls dir with the name of each directory in fd, symbolic links not followed. The name is
-// valid during the call.
-func readDirs(fd int, buf []byte, dir func(name []byte)) error {
+// readDir calls entry with each name in fd, the type and the inode as the directory has them. The name
+// is valid during the call.
+func readDir(fd int, buf []byte, entry func(name []byte, typ uint8, ino uint64)) error {
 	for {
 		n, err := unix.Getdents(fd, buf)
 		if errors.Is(err, unix.EINTR) {
@@ -57,15 +57,20 @@ func readDirs(fd int, buf []byte, dir func(name []byte)) error {
 		if n <= 0 {
 			return nil
 		}
-		err = parseDirents(buf[:n], func(name []byte, typ uint8) {
-			if typ == unix.DT_DIR || typ == unix.DT_UNKNOWN && isDirAt(fd, string(name)) {
-				dir(name)
-			}
-		})
-		if err != nil {
+		if err := parseDirents(buf[:n], entry); err != nil {
 			return fmt.Errorf("list directory: %w", err)
 		}
 	}
+}
+
+// readDirs calls dir with the name of each directory in fd, symbolic links not followed. The name is
+// valid during the call.
+func readDirs(fd int, buf []byte, dir func(name []byte)) error {
+	return readDir(fd, buf, func(name []byte, typ uint8, _ uint64) {
+		if typ == unix.DT_DIR || typ == unix.DT_UNKNOWN && isDirAt(fd, string(name)) {
+			dir(name)
+		}
+	})
 }
 
 // isDirAt answers for filesystems that keep no types in their directories. Where it cannot look, it

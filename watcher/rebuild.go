@@ -4,19 +4,18 @@ import (
 	"context"
 	"errors"
 
-	"github.com/fsnotify/fsnotify"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
 
-// rebuild watches everything below the root in a fresh inotify instance and marks the root. The
-// instance before, if any, drains on until then, for what it tells about contents: a rescan
-// compares sizes and times, and would not find what only an event knew.
+// rebuild watches everything below the root in a fresh inotify instance. The instance before, if any,
+// drains on until then, for what it tells about contents: a rescan compares sizes and times, and
+// would not find what only an event knew.
 func (t *tree) rebuild(ctx context.Context) {
 	t.old, t.inst = t.inst, nil
-	inst, err := t.open()
+	inst, err := t.openInstance()
 	if errors.Is(err, unix.EMFILE) && t.closeOld() {
-		inst, err = t.open()
+		inst, err = t.openInstance()
 	}
 	t.inst = inst
 	t.table = newTable()
@@ -25,9 +24,10 @@ func (t *tree) rebuild(ctx context.Context) {
 	if err != nil {
 		t.noInstance(err)
 	} else {
+		t.silent = true
 		t.addTree(ctx, t.root)
+		t.silent = false
 	}
-	t.marks.add(Change{Path: ".", Tree: true})
 	if t.old != nil {
 		t.salvage()
 		t.closing.Go(t.old.close)
@@ -36,11 +36,15 @@ func (t *tree) rebuild(ctx context.Context) {
 	t.report()
 }
 
-// open makes an instance once the one closed last is gone: while its reader ends, it may still use the
+// openInstance makes an instance once the one closed last is gone: while its reader ends, it may still use the
 // number of its descriptor, which the new one could have.
-func (t *tree) open() (*instance, error) {
+func (t *tree) openInstance() (*instance, error) {
 	t.wait()
-	return openInstance(t.newInstance)
+	i, err := openInstance(t.open)
+	if err == nil {
+		i.pending.tapped = t.announce != nil
+	}
+	return i, err
 }
 
 // noInstance polls the whole root.
@@ -73,14 +77,14 @@ func (t *tree) salvage() {
 	t.events += n
 	for _, e := range list {
 		rel, ok := relPath(t.root, cleanName(e.name))
-		if ok && rel != "." && e.op&(fsnotify.Write|fsnotify.Create) != 0 && !t.excluded(rel, false) {
+		if ok && rel != "." && e.op.has(OpModify|OpCloseWrite|opsAppear) && !t.excluded(rel, false) {
 			t.marks.add(Change{Path: rel, Content: true})
 		}
 	}
 }
 
 // recheck watches and marks the directory abs anew, after a mount there came or went.
-func (t *tree) recheck(ctx context.Context, abs string) {
+func (t *tree) recheck(ctx context.Context, abs string, _ bool) {
 	rel, ok := relPath(t.root, abs)
 	if !ok || t.inst == nil || t.excluded(rel, true) {
 		return
@@ -89,7 +93,7 @@ func (t *tree) recheck(ctx context.Context, abs string) {
 		return // below something that is excluded or on another filesystem
 	}
 	t.addTree(ctx, abs)
-	t.mark(abs, true, false)
+	t.doubt(abs)
 }
 
 // close lets the instance end in the background; wait waits for it.
@@ -104,7 +108,7 @@ func (t *tree) close() {
 
 // rootUnwatched reports whether the root's own watch is gone although the root may be there: it was
 // moved away and back, which ends a watch.
-func (t *tree) rootUnwatched() bool { return t.rootMoved || t.byPath[t.root] == nil }
+func (t *tree) rootUnwatched() bool { return t.rootMoved || t.at(t.root) == nil }
 
 func (t *tree) wait() { t.closing.Wait() }
 
@@ -124,16 +128,50 @@ func (t *tree) lost() lostEvents {
 	return t.inst.pending.lostEvents()
 }
 
+// unmounted asks fsnotify, which forgets watches when the kernel does, in silence.
+func (t *tree) unmounted(ctx context.Context, m mountTable) (lost []string) {
+	if t.inst == nil {
+		return nil
+	}
+	points := t.watchedAmong(m)
+	alive := t.inst.watched(points)
+	for p := range points {
+		if !alive[p] {
+			lost = append(lost, p)
+		}
+	}
+	return lost
+}
+
 // watchedAmong gives the root and the mount points below it that should have a watch.
 func (t *tree) watchedAmong(m mountTable) map[string]bool {
 	points := make(map[string]bool)
 	for p := range m.below {
-		if n := t.byPath[p]; n != nil && !n.polled {
+		if n := t.at(p); n != nil && !n.polled {
 			points[p] = true
 		}
 	}
-	if n := t.byPath[t.root]; n != nil && !n.polled {
+	if n := t.at(t.root); n != nil && !n.polled {
 		points[t.root] = true
 	}
 	return points
 }
+
+func (t *tree) name() string { return "inotify" }
+func (t *tree) up() bool     { return t.inst != nil }
+
+func (t *tree) counts() counts {
+	return counts{watches: t.watches(), polled: len(t.polled.reasons), events: t.events}
+}
+
+// barrier that fails is one that does not pass: what waits for it stays in doubt.
+func (t *tree) barrier() {
+	if t.inst == nil {
+		return
+	}
+	if err := t.inst.barrier.raise(t.inst.src); err != nil {
+		t.log.Debug("no barrier in the queue of events", zap.Error(err))
+	}
+}
+
+func (t *tree) passed() uint64 { return t.barriers }

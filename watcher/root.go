@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,6 +56,15 @@ func isRemote(fsType int64) bool {
 		return true
 	}
 	return false
+}
+
+// isRemoteType is isRemote by name, as mountinfo has it. A block device by FUSE (fuseblk) is a local disk.
+func isRemoteType(name string) bool {
+	switch name {
+	case "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "9p", "afs", "fuse":
+		return true
+	}
+	return strings.HasPrefix(name, "fuse.")
 }
 
 // resolvedRoot gives the root without symbolic links. New did that, unless the root was absent then.

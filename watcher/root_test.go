@@ -167,7 +167,7 @@ func TestNoEmissionWithoutRoot(t *testing.T) {
 	mkdir(t, root)
 	h, s := startSession(t, root)
 	must(t, os.Rename(filepath.Dir(root), filepath.Dir(root)+".away"))
-	s.changes.add(Change{Path: "f", Tree: true})
+	s.marks.add(Change{Path: "f", Tree: true})
 	if s.flush() || len(h.take()) != 0 || s.stats.RootPresent {
 		t.Error("emitted without a root")
 	}

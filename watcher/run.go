@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/lockstep-sync/lockstep/watcher/internal/index"
 )
 
 // emitAtMost is about how many changes go out at once.
@@ -18,37 +20,53 @@ const (
 	overflowMax   = 2 * time.Second
 )
 
-// session is one Run: it guards the root, keeps the time, and emits what the tree marks.
+// Overflows that repeat within calmAfter are answered less and less often: each answer looks at
+// everything, and what has not been found for some seconds is better than a machine that does
+// nothing else.
+const (
+	calmAfter = time.Minute
+	maxSpace  = 10 * time.Second // between two answers
+)
+
+// session is one Run: it guards the root, keeps the time, and emits what the backend marks.
 type session struct {
 	w    *Watcher
-	log  *zap.Logger
 	emit func([]Change)
 
-	tree    *tree
-	changes changeSet
+	ground
+	backend backend
+	inotify *tree
+	keeper  *keeper // nil: no index
 	stats   Stats
 
 	mounts      mountTable
-	mountsMoved bool // since the last tick
+	remoteRoot  bool     // the root's filesystem is one that others change without an event
+	remoteTold  []string // remote places that were warned of
+	tuned       bool
+	fellBack    string // why inotify is used, as logged
+	mountsMoved bool   // since the last tick
 	seen        lostEvents
 	rebuildAt   *time.Timer
-	absent      string // why the root is absent, as logged
+	rebuilt     time.Time     // the last time after an overflow
+	space       time.Duration // to the next one
+	absent      string        // why the root is absent, as logged
+	announced   []Event
 }
 
 func newSession(w *Watcher, emit func([]Change)) *session {
-	s := &session{w: w, log: w.cfg.Logger, emit: emit, rebuildAt: time.NewTimer(time.Hour)}
+	s := &session{w: w, emit: emit, rebuildAt: time.NewTimer(time.Hour)}
 	s.rebuildAt.Stop()
-	s.tree = &tree{
-		excluded:    w.cfg.Excluded,
-		oneFS:       w.cfg.OneFileSystem,
-		log:         w.cfg.Logger,
-		newInstance: w.newInstance,
-		polled:      newPolledSet(),
-		marks:       &s.changes,
-		dirents:     make([]byte, direntBuffer),
+	s.ground = ground{excluded: w.cfg.Excluded, oneFS: w.cfg.OneFileSystem, shallow: w.cfg.Shallow, log: w.cfg.Logger}
+	if s.excluded == nil {
+		s.excluded = func(string, bool) bool { return false }
 	}
-	if s.tree.excluded == nil {
-		s.tree.excluded = func(string, bool) bool { return false }
+	if w.cfg.OnEvent != nil {
+		s.announce = func(e Event) { s.announced = append(s.announced, e) }
+	}
+	s.inotify = newTree(&s.ground, w.openSource)
+	s.backend = s.inotify
+	if !w.cfg.NoIndex && !w.cfg.Shallow && w.cfg.OnEvent == nil {
+		s.keeper = newKeeper(s.log, index.Config{Excluded: s.excluded, OneFileSystem: s.oneFS})
 	}
 	return s
 }
@@ -72,15 +90,35 @@ func (s *session) run(ctx context.Context) {
 	defer look.Stop()
 	poll := time.NewTicker(s.w.cfg.PollInterval)
 	defer poll.Stop()
+	tick := time.NewTicker(keeperTick)
+	defer tick.Stop()
+	defer s.waitKeeper()
+	var news chan struct{}
+	var done chan job
+	if s.keeper != nil {
+		news, done = s.keeper.news, s.keeper.done
+	}
 
 	for s.look(ctx); ; {
 		s.flush()
+		if s.keeper != nil && s.stats.RootPresent {
+			s.keeper.step(ctx)
+		}
 		s.publish()
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.tree.wake():
+		case <-s.backend.wake():
 			s.handle(ctx)
+		case <-news:
+			s.differences()
+		case j := <-done:
+			s.differences()
+			s.keeper.finished(j)
+		case <-tick.C:
+			if s.keeper != nil && s.stats.RootPresent {
+				s.keeper.tick(ctx, s.backend)
+			}
 		case <-s.rebuildAt.C:
 			s.rebuild(ctx)
 		case <-mounts:
@@ -94,42 +132,62 @@ func (s *session) run(ctx context.Context) {
 	}
 }
 
-// close ends what is left of the tree. After it, no goroutine of the session runs.
+// close ends what is left. After it, no goroutine of the session runs.
 func (s *session) close() {
 	s.rebuildAt.Stop()
-	s.tree.close()
-	s.tree.wait()
+	s.backend.close()
+	s.backend.wait()
+	s.waitKeeper()
 	s.stats.RootPresent = false
 	s.publish()
 }
 
+func (s *session) waitKeeper() {
+	if s.keeper != nil {
+		s.keeper.wait()
+	}
+}
+
 func (s *session) publish() {
-	t := s.tree
-	s.stats.Events = t.events
-	s.stats.Watches, s.stats.Polled = t.watches(), len(t.polled.reasons)
+	c := s.backend.counts()
+	s.stats.Backend = s.backend.name()
+	s.stats.Events, s.stats.Watches, s.stats.Polled = c.events, c.watches, c.polled
+	if s.keeper != nil {
+		s.stats.Indexed, s.stats.Comparisons = s.keeper.known, s.keeper.compared
+	}
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	s.w.stats = s.stats
 }
 
 func (s *session) handle(ctx context.Context) {
-	s.tree.handle(ctx, s.flush)
+	s.backend.handle(ctx, s.flush)
 	switch {
 	case !s.stats.RootPresent:
-	case s.tree.rootMoved:
+	case s.rootMoved:
 		s.look(ctx)
+	case !s.backend.up():
+		s.rebuild(ctx)
 	default:
 		s.overflowed()
 	}
 }
 
+// differences marks what a comparison found.
+func (s *session) differences() {
+	for _, c := range s.keeper.take() {
+		s.marks.add(c)
+	}
+}
+
 // overflowed plans a rebuild if events were lost since it last looked.
 func (s *session) overflowed() {
-	lost := s.tree.lost()
+	lost := s.backend.lost()
 	if lost.count == s.seen.count {
 		return
 	}
 	if s.seen.count == 0 {
+		s.storm(lost.first)
 		s.warnOverflow(lost)
 	}
 	s.stats.Overflows += lost.count - s.seen.count
@@ -138,11 +196,27 @@ func (s *session) overflowed() {
 	if latest := lost.first.Add(overflowMax); latest.Before(at) {
 		at = latest
 	}
+	if earliest := s.rebuilt.Add(s.space); at.Before(earliest) {
+		at = earliest
+	}
 	s.rebuildAt.Reset(time.Until(at))
 }
 
+// storm says how soon after the last answer to an overflow the next one may come, and how fast it goes.
+func (s *session) storm(now time.Time) {
+	switch {
+	case s.rebuilt.IsZero() || now.Sub(s.rebuilt) > calmAfter:
+		s.space = 0
+	default:
+		s.space = min(max(2*s.space, time.Second), maxSpace)
+	}
+	if s.keeper != nil {
+		s.keeper.slow = int(s.space / time.Second)
+	}
+}
+
 func (s *session) warnOverflow(lost lostEvents) {
-	root := quoted("root", s.tree.root)
+	root := quoted("root", s.root)
 	switch {
 	case lost.err != nil:
 		s.log.Warn("inotify read error: everything is watched and compared anew", root, zap.Error(lost.err))
@@ -155,48 +229,96 @@ func (s *session) warnOverflow(lost lostEvents) {
 	}
 }
 
-// rebuild watches everything anew, and makes the whole root a change.
+// rebuild watches everything anew, and looks for what was missed.
 func (s *session) rebuild(ctx context.Context) {
 	if !s.stats.RootPresent {
 		return
 	}
+	if s.keeper != nil && s.keeper.comparing() {
+		s.rebuildAt.Reset(overflowQuiet) // one after the other
+		return
+	}
 	start := time.Now()
 	s.rebuildAt.Stop()
-	s.seen = lostEvents{}
-	s.tree.rebuild(ctx)
-	if s.tree.inst == nil {
-		return // told once, by the tree
+	if s.seen.count > 0 && s.seen.err == nil && !s.seen.crowded && s.space > 0 {
+		s.growQueue()
 	}
+	s.seen = lostEvents{}
+	s.insteadOfFailed(ctx)
+	s.backend.rebuild(ctx)
+	if s.keeper != nil {
+		s.keeper.lost()
+	}
+	s.doubt(s.root)
+	if !s.backend.up() {
+		return // told once, by the backend
+	}
+	s.rebuilt = time.Now()
 	s.stats.Rebuilds++
-	s.log.Info("watches rebuilt", quoted("root", s.tree.root), zap.Int("watches", s.tree.watches()), zap.Duration("took", time.Since(start)))
+	s.log.Info("watches rebuilt", quoted("root", s.root), zap.Int("watches", s.backend.counts().watches), zap.Duration("took", time.Since(start)))
+}
+
+// growQueue asks for a larger queue for the next instance, after overflows that repeat.
+func (s *session) growQueue() {
+	if s.w.cfg.GrowQueue == nil || s.backend.name() != "inotify" {
+		return
+	}
+	if text, err := s.w.cfg.GrowQueue(); err != nil {
+		s.log.Warn("the kernel's queue cannot be made longer", zap.Error(err))
+	} else if text != "" {
+		s.log.Info("the kernel's queue is made longer", zap.String("set", text))
+	}
 }
 
 // poll retries what is not watched.
 func (s *session) poll(ctx context.Context) {
 	switch {
 	case !s.stats.RootPresent:
-	case s.tree.inst == nil:
+	case !s.backend.up():
 		s.rebuild(ctx)
 	default:
-		s.tree.retry(ctx)
+		s.backend.retry(ctx)
+		for _, p := range s.remotes() {
+			s.doubt(p)
+		}
 	}
 }
 
 // flush emits what is marked, if the root is still the one that was looked at: hints about a root
 // that went away would read as deletions. It reports whether the root is there.
 func (s *session) flush() bool {
+	if len(s.announced) > 0 {
+		s.w.cfg.OnEvent(s.announced)
+		s.announced = nil
+	}
 	if !s.stats.RootPresent {
 		return false
 	}
-	if s.changes.len() == 0 {
+	s.weigh()
+	if s.marks.len() == 0 {
 		return true
 	}
-	if !s.stats.Root.at(s.tree.root) && !s.checkRoot() {
+	if !s.stats.Root.at(s.root) && !s.checkRoot() {
 		return false
 	}
-	list := s.changes.take()
+	list := s.marks.take()
 	s.stats.Emitted += uint64(len(list))
+	if s.keeper != nil {
+		s.keeper.emitted(list)
+	}
 	s.publish() // who is told of a change may ask for what led to it
 	s.emit(list)
 	return true
+}
+
+// weigh decides about subtrees that may differ: with an index they are compared, without they are
+// changes as they stand.
+func (s *session) weigh() {
+	list := s.suspects.take()
+	if len(list) == 0 || s.keeper != nil && s.keeper.suspect(list) {
+		return
+	}
+	for _, c := range list {
+		s.marks.add(c)
+	}
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
@@ -31,8 +30,8 @@ func TestTable(t *testing.T) {
 		})
 		for next := uint64(2); next < 60; next++ {
 			p := paths.Draw(t, "p")
-			n := tab.byPath[p]
-			parent := tab.byPath[parentPath(p)]
+			n := tab.at(p)
+			parent := tab.at(parentPath(p))
 			switch {
 			case n != nil:
 				var gone []string
@@ -58,19 +57,19 @@ func TestTable(t *testing.T) {
 func checkTable(t *rapid.T, tab *table, model map[string]inode) {
 	inodes := 0
 	for p, id := range model {
-		n := tab.byPath[p]
-		if n == nil || n.id != id || n.polled != (id == inode{}) || p != "/r" && n.parent != tab.byPath[parentPath(p)] {
+		n := tab.at(p)
+		if n == nil || n.id != id || n.polled != (id == inode{}) || p != "/r" && n.parent != tab.at(parentPath(p)).self {
 			t.Fatalf("%q is %+v", p, n)
 		}
 		if !n.polled {
 			inodes++
-			if tab.byIno[id] != n {
-				t.Fatalf("inode of %q is %+v", p, tab.byIno[id])
+			if tab.ofInode(id) != n {
+				t.Fatalf("inode of %q is %+v", p, tab.ofInode(id))
 			}
 		}
 	}
-	if len(tab.byPath) != len(model) || len(tab.byIno) != inodes {
-		t.Fatalf("table has %d paths and %d inodes, want %d and %d", len(tab.byPath), len(tab.byIno), len(model), inodes)
+	if tab.size != len(model) || tab.byPath.used != len(model) || tab.byIno.used != inodes {
+		t.Fatalf("table has %d nodes, %d paths and %d inodes, want %d and %d", tab.size, tab.byPath.used, tab.byIno.used, len(model), inodes)
 	}
 }
 
@@ -163,18 +162,18 @@ func TestPendingCrowd(t *testing.T) {
 	t.Parallel()
 	p := newPending(3)
 	for _, name := range []string{"/r/a", "/r/b", "/r/a", "/r/c"} {
-		p.add(event{name: name, op: fsnotify.Write}, "")
+		p.add(event{name: name, op: OpModify}, "")
 	}
-	p.add(event{name: "/r/a", op: fsnotify.Create}, "")
+	p.add(event{name: "/r/a", op: OpCreate}, "")
 	if lost := p.lostEvents(); lost.count != 0 {
 		t.Fatalf("lost at the bound: %+v", lost)
 	}
 	list, _, n := p.take()
-	if n != 5 || len(list) != 3 || list[0] != (event{"/r/a", fsnotify.Write | fsnotify.Create}) {
+	if n != 5 || len(list) != 3 || list[0] != (event{name: "/r/a", op: OpModify | OpCreate}) {
 		t.Errorf("took %v of %d events", list, n)
 	}
 	for _, name := range []string{"/r/a", "/r/b", "/r/c", "/r/d", "/r/e"} {
-		p.add(event{name: name, op: fsnotify.Write}, "")
+		p.add(event{name: name, op: OpModify}, "")
 	}
 	list, _, _ = p.take()
 	if lost := p.lostEvents(); lost.count != 1 || !lost.crowded || len(list) != 1 || list[0].name != "/r/e" {
@@ -227,7 +226,7 @@ func TestParseDirents(t *testing.T) {
 		{name: "no name", buf: dirent("", unix.DT_DIR)},
 	} {
 		var got []string
-		err := parseDirents(test.buf, func(name []byte, _ uint8) { got = append(got, string(name)) })
+		err := parseDirents(test.buf, func(name []byte, _ uint8, _ uint64) { got = append(got, string(name)) })
 		if diff := cmp.Diff(test.want, got, cmpEmpty); diff != "" || !errors.Is(err, test.err) {
 			t.Errorf("%s: error %v (-want +got):\n%s", test.name, err, diff)
 		}
@@ -239,7 +238,7 @@ func FuzzParseDirents(f *testing.F) {
 	f.Add(slices.Concat(dirent("..", unix.DT_DIR), dirent("\xff\n", unix.DT_UNKNOWN)))
 	f.Add(make([]byte, 64))
 	f.Fuzz(func(t *testing.T, buf []byte) {
-		_ = parseDirents(buf, func(name []byte, _ uint8) {
+		_ = parseDirents(buf, func(name []byte, _ uint8, _ uint64) {
 			if s := string(name); s == "" || s == "." || s == ".." || strings.ContainsAny(s, "/\x00") {
 				t.Errorf("dangerous name %q", s)
 			}

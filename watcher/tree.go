@@ -2,41 +2,37 @@ package watcher
 
 import (
 	"context"
-	"errors"
 	"sync"
 
-	"github.com/fsnotify/fsnotify"
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
 
 // tree is the inotify backend: the watched directories below one root, kept in step with the disk
-// by looking at what events name. One goroutine owns it.
+// by looking at what events name. One goroutine owns it; those that scan take turns by mu.
 type tree struct {
-	root     string // absolute, no symbolic links
-	rootDev  uint64
-	excluded func(rel string, isDir bool) bool // never nil
-	oneFS    bool
-	log      *zap.Logger
+	*ground
 
-	newInstance func() (*fsnotify.Watcher, error)
-	inst        *instance // nil while there is none to be had: the root is polled
-	old         *instance // during a rebuild: the one before, still draining
-	closing     sync.WaitGroup
+	open    func() (source, error)
+	inst    *instance // nil while there is none to be had: the root is polled
+	old     *instance // during a rebuild: the one before, still draining
+	closing sync.WaitGroup
 
+	mu sync.Mutex // guards all below, and marks, while a scan runs; else the owner is alone
 	table
-	polled    polledSet
-	movedTo   map[string]inode // directories that were moved, by relative path: they may move on unseen
-	marks     *changeSet       // where changes go
-	rootMoved bool             // an event told that the root's own watch is gone
-	dirents   []byte
-	events    uint64
+	polled   polledSet
+	counted  map[uint64]bool  // by device: whether a directory's link count tells its subdirectories
+	movedTo  map[string]inode // directories that were moved, by relative path: they may move on unseen
+	dirents  []byte
+	events   uint64
+	barriers uint64
+	found    foundNames
+	silent   bool // what is found now was there before
 }
 
-// mark notes that rel may differ.
-func (t *tree) mark(abs string, tree, content bool) {
-	if rel, ok := relPath(t.root, abs); ok {
-		t.marks.add(Change{Path: rel, Tree: tree, Content: content})
+func newTree(g *ground, open func() (source, error)) *tree {
+	return &tree{
+		ground: g, open: open, polled: newPolledSet(), table: newTable(),
+		counted: make(map[uint64]bool), dirents: make([]byte, direntBuffer),
 	}
 }
 
@@ -45,6 +41,7 @@ func (t *tree) mark(abs string, tree, content bool) {
 // whether to go on.
 func (t *tree) handle(ctx context.Context, flush func() bool) {
 	t.inst.pending.whole(ctx)
+	t.tell(t.inst.pending.takeAll())
 	list, moves, n := t.inst.pending.take()
 	t.events += n
 	t.moved(moves)
@@ -68,32 +65,38 @@ func cleanName(name string) string {
 	return name
 }
 
-const structural = fsnotify.Create | fsnotify.Remove | fsnotify.Rename
-
 // event handles all that happened to one name since it was last looked at.
-func (t *tree) event(ctx context.Context, name string, op fsnotify.Op) {
+func (t *tree) event(ctx context.Context, name string, op Op) {
 	name = cleanName(name)
+	if isBarrier(name) {
+		t.barriers++
+		return
+	}
 	rel, ok := relPath(t.root, name)
 	if !ok {
 		return
 	}
-	n := t.byPath[name]
+	if rel != "." {
+		op &^= OpDeleteSelf | OpMoveSelf // the directory above tells the same
+	}
+	n := t.at(name)
 	switch {
+	case op&^opsOptional == 0:
 	case rel == ".":
-		t.rootMoved = t.rootMoved || op.Has(fsnotify.Remove) || op.Has(fsnotify.Rename)
+		t.rootMoved = t.rootMoved || op.has(opsDisappear)
 		t.marks.add(Change{Path: "."})
-	case op&structural != 0 || n != nil && n.polled:
+	case op.has(opsAppear|opsDisappear|OpUnmount) || n != nil && n.polled:
 		t.lookAgain(ctx, name, rel, op)
 	case n != nil || !t.excludedFile(name, rel, op):
-		t.marks.add(Change{Path: rel, Content: op.Has(fsnotify.Write)})
+		t.marks.add(written(rel, op, hasCloseWrite))
 	}
 }
 
 // excludedFile decides about a name that is no known directory, and of which only bytes or metadata
 // changed. Only where the answer depends on the kind does it cost a look at the disk.
-func (t *tree) excludedFile(abs, rel string, op fsnotify.Op) bool {
+func (t *tree) excludedFile(abs, rel string, op Op) bool {
 	file := t.excluded(rel, false)
-	if op.Has(fsnotify.Write) || t.excluded(rel, true) == file {
+	if op.has(OpModify|OpCloseWrite) || t.excluded(rel, true) == file {
 		return file
 	}
 	var st unix.Stat_t
@@ -102,10 +105,10 @@ func (t *tree) excludedFile(abs, rel string, op fsnotify.Op) bool {
 
 // lookAgain is the heart: a name was made, removed or renamed, maybe several times by now. It
 // believes the disk only.
-func (t *tree) lookAgain(ctx context.Context, abs, rel string, op fsnotify.Op) {
-	n := t.byPath[abs]
+func (t *tree) lookAgain(ctx context.Context, abs, rel string, op Op) {
+	n := t.at(abs)
 	wasDir := n != nil
-	replaced := op&(fsnotify.Remove|fsnotify.Rename) != 0
+	replaced := op.has(opsDisappear)
 	if wasDir && replaced {
 		// Also when a directory is there now: the watches at and below the name may be on
 		// directories that have gone elsewhere.
@@ -121,6 +124,8 @@ func (t *tree) lookAgain(ctx context.Context, abs, rel string, op fsnotify.Op) {
 	case dir && n != nil && !n.polled && n.id == inodeOf(&st):
 		// Its parent's listing was quicker, and that Tree change covers it.
 		t.marks.add(Change{Path: rel})
+	case dir && t.shallow:
+		t.marks.add(Change{Path: rel, Tree: true, Content: true})
 	case dir:
 		t.addTree(ctx, abs)
 		t.marks.add(Change{Path: rel, Tree: true, Content: true})
@@ -128,8 +133,18 @@ func (t *tree) lookAgain(ctx context.Context, abs, rel string, op fsnotify.Op) {
 		if n != nil {
 			t.forget(n)
 		}
-		t.marks.add(Change{Path: rel, Tree: replaced || wasDir || err != nil, Content: err == nil && isRegular(&st)})
+		t.lookedAtFile(rel, op, replaced || wasDir || err != nil, err == nil && isRegular(&st))
 	}
+}
+
+// lookedAtFile marks what is no directory. What was made or replaced counts as complete until it is
+// written to: a link, and what was moved here, is never closed.
+func (t *tree) lookedAtFile(rel string, op Op, tree, regular bool) {
+	c := written(rel, op, hasCloseWrite)
+	c.Tree, c.Content = tree, regular
+	c.Open = c.Open && regular
+	c.Closed = !c.Open
+	t.marks.add(c)
 }
 
 // forget drops n and all below it, watches included. Events of theirs that are still queued are
@@ -146,77 +161,12 @@ func (t *tree) forget(n *node) {
 	})
 }
 
-// addTree watches the directory abs and all below it, forgetting what was known of them. What is no
-// directory is marked.
-func (t *tree) addTree(ctx context.Context, abs string) {
-	for todo := []string{abs}; len(todo) > 0 && ctx.Err() == nil; {
-		dir := todo[len(todo)-1]
-		todo = t.addDir(dir, todo[:len(todo)-1])
-	}
-}
-
-// addDir watches one directory, then lists it, and appends the directories in it to todo.
-func (t *tree) addDir(abs string, todo []string) []string {
-	if n := t.byPath[abs]; n != nil {
-		t.forget(n)
-	}
-	fd, err := openDir(abs)
-	if err != nil {
-		t.notListed(abs, err)
-		return todo
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		t.poll(abs, pollOther, err)
-		return todo
-	}
-	id := inodeOf(&st)
-	if t.oneFS && id.dev != t.rootDev || !t.claim(abs, id) {
-		return todo
-	}
-	parent, ok := t.parentNode(abs)
-	if !ok {
-		t.mark(abs, true, true)
-		return todo
-	}
-	n := t.insert(abs, parent, id)
-	if !t.watch(n) {
-		return todo
-	}
-	err = readDirs(fd, t.dirents, func(name []byte) {
-		child := joinPath(abs, string(name))
-		if rel, ok := relPath(t.root, child); ok && !t.excluded(rel, true) {
-			todo = append(todo, child)
-		}
-	})
-	if err != nil {
-		t.forget(n)
-		t.poll(abs, pollOther, err)
-	}
-	return todo
-}
-
-// notListed handles a directory that cannot be opened.
-func (t *tree) notListed(abs string, err error) {
-	switch {
-	case gone(err):
-		t.mark(abs, true, true)
-	case errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM):
-		t.poll(abs, pollUnreadable, err)
-	case errors.Is(err, unix.ENAMETOOLONG):
-		t.poll(abs, pollTooLong, err)
-	default:
-		t.poll(abs, pollOther, err)
-	}
-}
-
 // claim makes sure that the inode found at abs is known under no other path, and reports whether abs
 // may be watched. An inode has one watch in an instance, so of two paths to one directory (a
 // bind mount) the second is polled.
 func (t *tree) claim(abs string, id inode) bool {
-	other := t.byIno[id]
-	if other == nil {
+	other := t.ofInode(id)
+	if other == nil || other.path == abs {
 		return true
 	}
 	if t.isAt(other.path, id) && t.isAt(abs, id) {
@@ -227,9 +177,10 @@ func (t *tree) claim(abs string, id inode) bool {
 		t.rootMoved = true
 		return false
 	}
+	old := other.path
 	t.forget(other) // it moved here; events on its old name are still to come
-	t.noteMoved(other.path, id)
-	t.mark(other.path, true, true)
+	t.noteMoved(old, id)
+	t.mark(old, true, true)
 	return true
 }
 
@@ -244,34 +195,6 @@ func (t *tree) parentNode(abs string) (*node, bool) {
 	if abs == t.root {
 		return nil, true
 	}
-	parent := t.byPath[parentPath(abs)]
+	parent := t.at(parentPath(abs))
 	return parent, parent != nil
-}
-
-// watch adds n's watch, and reports whether the directory can be listed now. If not, n has been
-// forgotten or polled.
-func (t *tree) watch(n *node) bool {
-	err := t.inst.watch(n.path)
-	if errors.Is(err, unix.ENOSPC) && t.closeOld() {
-		err = t.inst.watch(n.path)
-	}
-	if err == nil && t.isAt(n.path, n.id) {
-		return true
-	}
-	// A failed check means that Add may have followed something put in its place: an event
-	// on the name is on its way, or the root is gone, which the next look at it tells.
-	t.forget(n)
-	switch {
-	case err == nil || gone(err):
-		t.mark(n.path, true, true)
-	case errors.Is(err, unix.ENOSPC):
-		t.poll(n.path, pollLimit, err)
-	case errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM):
-		t.poll(n.path, pollDenied, err)
-	case errors.Is(err, unix.ENAMETOOLONG):
-		t.poll(n.path, pollTooLong, err)
-	default:
-		t.poll(n.path, pollOther, err)
-	}
-	return false
 }

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"os"
 	"slices"
 	"testing"
 
@@ -25,9 +26,9 @@ func TestSalvage(t *testing.T) {
 	root := t.TempDir()
 	tr := startTree(t, root)
 	tr.excluded = func(path string, _ bool) bool { return path == "tmp" }
-	for name, op := range map[string]fsnotify.Op{
-		"/written": fsnotify.Write, "/made": fsnotify.Create, "/touched": fsnotify.Chmod,
-		"/gone": fsnotify.Remove, "/tmp": fsnotify.Write, "": fsnotify.Write,
+	for name, op := range map[string]Op{
+		"/written": OpModify, "/made": OpCreate, "/touched": OpAttrib,
+		"/gone": OpDelete, "/tmp": OpModify, "": OpModify,
 	} {
 		tr.inst.pending.add(event{name: root + name, op: op}, "")
 	}
@@ -43,16 +44,17 @@ func TestSalvage(t *testing.T) {
 	}
 }
 
-// TestWatchChecks adds a watch at a name that has become another directory since it was looked at.
+// TestWatchChecks adds a watch at a name that has become a symbolic link, which fsnotify follows.
 func TestWatchChecks(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	mkdir(t, root+"/d")
 	tr := startTree(t, root)
-	tr.forget(tr.byPath[root+"/d"])
-	n := tr.insert(root+"/d", tr.byPath[root], inode{1, 1})
-	if tr.watch(n) || tr.byPath[n.path] != nil || slices.Contains(tr.inst.fs.WatchList(), n.path) {
-		t.Error("another directory than the one looked at is watched")
+	tr.forget(tr.at(root + "/d"))
+	must(t, os.Remove(root+"/d"))
+	must(t, os.Symlink(t.TempDir(), root+"/d"))
+	if id, _ := tr.watch(root + "/d"); id != (inode{}) || tr.at(root+"/d") != nil || slices.Contains(tr.inst.src.list(), root+"/d") {
+		t.Error("what a symbolic link leads to is watched")
 	}
 	if got := tr.marks.take(); len(got) != 1 || got[0] != (Change{Path: "d", Tree: true, Content: true}) {
 		t.Errorf("want it to be looked at again, got %+v", got)
@@ -94,7 +96,7 @@ func TestAwayAndBack(t *testing.T) {
 	tr.drained(t, "marker2")
 	tr.handle(t.Context(), all)
 	got := tr.marks.take()
-	for _, want := range []Change{{Path: "d/f", Content: true}, {Path: "d/e/f", Content: true}} {
+	for _, want := range []Change{{Path: "d/f", Content: true, Closed: true}, {Path: "d/e/f", Content: true, Closed: true}} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%+v is missing in %+v", want, got)
 		}
@@ -107,7 +109,7 @@ func TestCreateOfKnown(t *testing.T) {
 	root := t.TempDir()
 	mkdir(t, root+"/d/e")
 	tr := startTree(t, root)
-	tr.event(t.Context(), root+"/d", fsnotify.Create)
+	tr.event(t.Context(), root+"/d", OpCreate)
 	if got := tr.marks.take(); len(got) != 1 || got[0] != (Change{Path: "d"}) {
 		t.Errorf("want a plain hint, got %+v", got)
 	}
@@ -120,7 +122,7 @@ func stalledInstance(t *testing.T, root string) *instance {
 	fs, err := fsnotify.NewWatcher()
 	must(t, err)
 	t.Cleanup(func() { fs.Close() })
-	i := &instance{fs: fs}
+	i := &instance{src: fsSource{fs}}
 	must(t, i.watch(root))
 	write(t, root+"/stall", "")
 	return i
@@ -137,7 +139,7 @@ func TestUnwatchPanic(t *testing.T) {
 		must(t, i.watch(d))
 	}
 	must(t, runCommand(root, "mv n d"))
-	must(t, i.fs.Add(root+"/d")) // what watch does not do: adding without removing
+	must(t, i.src.add(root+"/d")) // what watch does not do: adding without removing
 	i.unwatch(root + "/d")
 	i.unwatch(root + "/n")
 	must(t, i.watch(root+"/d"))
@@ -157,13 +159,14 @@ func TestWatchRemovesFirst(t *testing.T) {
 		must(t, i.watch(d))
 	}
 	must(t, runCommand(root, "mv n d"))
+	i.unwatch(root + "/d")
 	must(t, i.watch(root+"/d"))
-	if list := i.fs.WatchList(); slices.Contains(list, root+"/d") {
+	if list := i.src.list(); slices.Contains(list, root+"/d") {
 		t.Errorf("the library has a path without descriptor: %q", list)
 	}
 	i.unwatch(root + "/n")
 	must(t, i.watch(root+"/d"))
-	if list := i.fs.WatchList(); !slices.Contains(list, root+"/d") {
+	if list := i.src.list(); !slices.Contains(list, root+"/d") {
 		t.Errorf("not watched in the end: %q", list)
 	}
 }
@@ -190,7 +193,7 @@ func TestManyPolled(t *testing.T) {
 }
 
 func (t *tree) forgetAt(abs string) {
-	if n := t.byPath[abs]; n != nil {
+	if n := t.at(abs); n != nil {
 		t.forget(n)
 	}
 }

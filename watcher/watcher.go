@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,10 @@ type Change struct {
 	// With Tree it holds for everything below Path too: a directory was made, moved in or
 	// replaced, and events from inside it may have been lost meanwhile.
 	Content bool
+	// Open says that Path was written to by one who, as far as is known, still has it open. Closed says
+	// the contrary: the writer is done, or something else took the name. With neither, nothing about it
+	// is news, or close-write is not known here.
+	Open, Closed bool
 	// From is the name that Path had before, where it was renamed within the tree; else "". Changes
 	// that have one come in the order of the renames, one path maybe more than once. The old name is
 	// a change of its own, and what differs at Path is said by another change, too.
@@ -52,12 +57,32 @@ type Config struct {
 	// once; a link that points elsewhere later is not followed again.
 	Root string
 	// Excluded reports whether a path is left out; nil leaves nothing out. Excluded directories
-	// are neither watched nor listed, excluded paths give no change. It is called by Run's
-	// goroutine only, never for the root. Of a name that is gone the kind is not known: it
+	// are neither watched nor listed, excluded paths give no change. It is called by several
+	// goroutines at once, never for the root. Of a name that is gone the kind is not known: it
 	// gives no change only if it is excluded as a file and was not a known directory.
 	Excluded func(path string, isDir bool) bool
 	// OneFileSystem keeps out of directories on another filesystem (st_dev) than the root's.
 	OneFileSystem bool
+	// Backend is BackendAuto, BackendInotify or BackendFanotify; "" means BackendAuto.
+	Backend string
+	// Shallow leaves the subdirectories alone: they are names in the root, nothing more.
+	Shallow bool
+	// OnEvent is called with the events themselves, in order, by Run's goroutine, before the changes that
+	// they make are emitted; nil where they are not wanted, which is cheaper. The slice is the
+	// callee's. What was made in a directory before that was watched is told as Found.
+	OnEvent func([]Event)
+	// NoIndex does without an index of the tree: 25 to 64 bytes a file are spared, and after a queue
+	// overflow the whole tree is one change, instead of what differs.
+	NoIndex bool
+	// Tune is called once, before the first inotify instance is made: max_queued_events counts for those
+	// that come after. nil: limits are as they are.
+	Tune func(context.Context)
+	// GrowQueue is asked for a longer queue of the kernel's (fs.inotify.max_queued_events) when overflows
+	// repeat, before a new inotify instance is made; it says what it set, "" for nothing. nil: nobody can.
+	GrowQueue func() (string, error)
+	// Ops are operations wanted in OnEvent of which nothing follows for a tree: OpOpen, OpAccess,
+	// OpCloseNoWrite.
+	Ops Op
 	// PollInterval is how often what cannot be watched is looked at; 0 means DefaultPollInterval.
 	PollInterval time.Duration
 	// Logger may be nil: silence.
@@ -74,6 +99,9 @@ type Stats struct {
 	Overflows   uint64   // times the kernel, or the set of events not yet looked at, overflowed
 	Rebuilds    uint64   // times all watches were made anew, the first time not counted
 	Emitted     uint64   // changes handed to emit
+	Backend     string   // "inotify" or "fanotify"
+	Indexed     bool     // an overflow now would be answered by a comparison with the index
+	Comparisons uint64   // with the index, of the whole or of parts
 }
 
 // A Watcher watches one root. New makes it, Run does the work.
@@ -93,10 +121,13 @@ type Watcher struct {
 // New checks cfg and starts nothing. A root that does not exist is no error: it may be mounted
 // later, and Run waits for it. A root that is something else than a directory is one.
 func New(cfg Config) (*Watcher, error) {
-	w := &Watcher{cfg: cfg.withDefaults(), newInstance: newInstance}
+	w := &Watcher{cfg: cfg.withDefaults(), newInstance: newFsnotify}
 	var errs []error
 	if cfg.PollInterval < 0 {
 		errs = append(errs, fmt.Errorf("poll interval %v is negative", cfg.PollInterval))
+	}
+	if !slices.Contains([]string{BackendAuto, BackendInotify, BackendFanotify}, w.cfg.Backend) {
+		errs = append(errs, fmt.Errorf("backend %q: it is auto, inotify or fanotify", cfg.Backend))
 	}
 	if err := w.resolveRoot(); err != nil {
 		errs = append(errs, err)
@@ -110,6 +141,9 @@ func New(cfg Config) (*Watcher, error) {
 func (cfg Config) withDefaults() Config {
 	if cfg.PollInterval == 0 {
 		cfg.PollInterval = DefaultPollInterval
+	}
+	if cfg.Backend == "" {
+		cfg.Backend = BackendAuto
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
@@ -149,6 +183,18 @@ func (w *Watcher) resolveRoot() error {
 	}
 	w.cfg.Root, w.resolved = real, true
 	return nil
+}
+
+// openSource makes the inotify descriptor that serves cfg.
+func (w *Watcher) openSource() (source, error) {
+	if w.cfg.OnEvent != nil {
+		return openRaw(w.cfg.Ops)
+	}
+	fs, err := w.newInstance()
+	if err != nil {
+		return nil, err
+	}
+	return fsSource{fs}, nil
 }
 
 // Run watches until ctx is done and returns nil then, after all its goroutines have ended. It calls

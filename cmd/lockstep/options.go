@@ -28,6 +28,15 @@ func (l *line) addWatching() {
 	l.val("settle", "", duration(&s.Settle))
 	l.val("max-delay", "", duration(&s.MaxDelay))
 	l.val("grace", "", duration(&s.Grace))
+	l.text("watch-backend", "", &s.WatchBackend)
+	l.val("poll-interval", "", duration(&s.PollInterval))
+	l.val("index", "", func(v string) error {
+		s.NoIndex = v == "off"
+		if v != "on" && v != "off" {
+			return fmt.Errorf("%q: it is on or off", v)
+		}
+		return nil
+	})
 	l.text("log-level", "", &s.LogLevel)
 	l.text("log-format", "", &s.LogFormat)
 }
@@ -80,6 +89,7 @@ func (l *line) addSelection() {
 	l.val("exclude-from", "", fromFile(s.Filter.ExcludeFrom))
 	l.val("include-from", "", fromFile(s.Filter.IncludeFrom))
 	l.set("allow-empty", "", &s.AllowEmpty)
+	l.set("delete-unmounted", "", &s.DeleteUnmounted)
 }
 
 // addAttributes: what is kept of it.

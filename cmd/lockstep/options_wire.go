@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -15,7 +16,16 @@ func (l *line) addOutput() {
 	l.on("verbose", "v", func() { s.Verbose++ })
 	l.on("no-verbose", "", func() { s.Verbose = 0 })
 	l.on("no-v", "", func() { s.Verbose = 0 })
-	l.set("quiet", "q", &s.Quiet)
+	// rsync's --quiet takes no value. With one it says how long what matches must have been quiet.
+	l.flags.VarPF(value{func(v string) error {
+		if v == given {
+			s.Quiet = true
+			return nil
+		}
+		q, err := agent.ParseQuiet(v)
+		s.Quieter = append(s.Quieter, q)
+		return err
+	}}, "quiet", "q", "").NoOptDefVal = given
 	l.set("dry-run", "n", &s.DryRun)
 	l.toggle("itemize-changes", "i", &s.Itemize)
 	l.set("stats", "", &s.Stats)

@@ -21,6 +21,16 @@ Watching
       --watch             push, then keep in step until SIGINT or SIGTERM
       --settle=TIME       how long a path must be quiet before it is sent (default 5ms)
       --max-delay=TIME    how long a path that is never quiet may wait (default 500ms)
+                          A file that is open for writing is sent when it is closed, or then
+      --quiet=PATTERN=TIME[,MOST]
+                          what matches must have been quiet for TIME, and waits for MOST at
+                          the longest (default four times TIME), as '*.log=30s,5m'
+      --watch-backend=B   inotify (a watch for each directory), fanotify (one mark for a file
+                          system; root only) or auto: fanotify where a probe shows it to work
+      --poll-interval=TIME
+                          how often what cannot be watched is compared (default 10s)
+      --index=off         no index of the tree: 64 bytes a file less at the most, but everything
+                          is compared with DST when events are lost
       --grace=TIME        how long a stop may take to send what is pending (default 10s)
       --no-tune           leave the kernel's inotify limits alone
       --no-prewarm        open a connection to a daemon when it is needed, not ahead
@@ -85,6 +95,7 @@ What is deleted
       --force             delete a directory where a file is to be, whatever is in it
       --ignore-errors     delete even if something could not be read
       --allow-empty       let an empty SRC empty DST
+      --delete-unmounted  delete what was on a file system that was unmounted below SRC
 
 What is printed
   -v, --verbose           names of what is sent or deleted, and a summary

@@ -6,6 +6,7 @@ import (
 	"github.com/lockstep-sync/lockstep/debounce"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/syncer/filter"
+	"github.com/lockstep-sync/lockstep/watcher"
 )
 
 const (
@@ -30,7 +31,9 @@ type Settings struct {
 	Password     string // RSYNC_PASSWORD
 	HasPassword  bool   // it was set, maybe to nothing
 	AllowEmpty   bool
-	Protocol     int // to announce; 0: the newest
+	// DeleteUnmounted: what was on a file system that was unmounted below the source counts as deleted.
+	DeleteUnmounted bool
+	Protocol        int // to announce; 0: the newest
 
 	Verbose                int
 	Quiet, Itemize, Stats  bool
@@ -38,6 +41,10 @@ type Settings struct {
 	Human                  int // level of --human-readable: 0 digits, 1 groups of them, 2 and 3 units
 	Watch, NoTune          bool
 	Settle, MaxDelay       time.Duration
+	Quieter                []Quiet // first match counts
+	WatchBackend           string  // auto, inotify or fanotify
+	PollInterval           time.Duration
+	NoIndex                bool
 	Grace                  time.Duration
 	LogLevel, LogFormat    string
 	TimeoutGiven, ConGiven bool
@@ -46,13 +53,16 @@ type Settings struct {
 // Defaults are the settings of an empty command line.
 func Defaults() Settings {
 	return Settings{
-		Options:   syncer.Archive(),
-		Settle:    debounce.DefaultSettle,
-		MaxDelay:  debounce.DefaultMaxDelay,
-		Grace:     DefaultGrace,
-		Human:     1,
-		LogLevel:  "info",
-		LogFormat: "console",
+		Options:  syncer.Archive(),
+		Settle:   debounce.DefaultSettle,
+		MaxDelay: debounce.DefaultMaxDelay,
+
+		WatchBackend: watcher.BackendAuto,
+		PollInterval: watcher.DefaultPollInterval,
+		Grace:        DefaultGrace,
+		Human:        1,
+		LogLevel:     "info",
+		LogFormat:    "console",
 	}
 }
 
@@ -78,9 +88,11 @@ func (s *Settings) config(sink syncer.Sink) (syncer.Config, error) {
 		Port:       s.Port,
 		Password:   s.password,
 		AllowEmpty: s.AllowEmpty,
-		Protocol:   s.Protocol,
-		Keep:       s.Watch,
-		Options:    opts,
-		Sink:       sink,
+
+		DeleteUnmounted: s.DeleteUnmounted,
+		Protocol:        s.Protocol,
+		Keep:            s.Watch,
+		Options:         opts,
+		Sink:            sink,
 	}, nil
 }

@@ -51,3 +51,21 @@ func tune(ctx context.Context, root string, excluded func(string, bool) bool, lo
 	log.Warn("to raise it, put these lines into "+sysctl.ConfFile+" on the host and run: sysctl --system",
 		zap.Strings("lines", strings.Split(strings.TrimSpace(failed.Lines()), "\n")))
 }
+
+// maxQueue bounds what repeated overflows can make of the kernel's queue: 64 MB where it is full.
+const maxQueue = 1 << 20
+
+// growQueue doubles the length of the queues of inotify instances that are made from now on.
+func growQueue() (string, error) {
+	limits, err := sysctl.Read("")
+	if err != nil || limits.MaxQueuedEvents >= maxQueue {
+		return "", err
+	}
+	more := limits
+	more.MaxQueuedEvents = min(2*limits.MaxQueuedEvents, maxQueue)
+	applied, err := sysctl.Advice{Old: limits, New: more}.Apply("")
+	if err != nil || len(applied) == 0 {
+		return "", err
+	}
+	return applied[0].String(), nil
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/lockstep-sync/lockstep/syncer"
+	"github.com/lockstep-sync/lockstep/watcher"
 )
 
 // Validate checks the settings as a whole and tells all problems at once.
@@ -62,6 +63,8 @@ func (s *Settings) checkWatch(c *checker) {
 		c.none([]use{
 			{"--settle", s.Settle != d.Settle}, {"--max-delay", s.MaxDelay != d.MaxDelay},
 			{"--grace", s.Grace != d.Grace}, {"--no-tune", s.NoTune}, {"--no-prewarm", s.NoPrewarm},
+			{"--quiet=PATTERN=TIME", len(s.Quieter) > 0}, {"--watch-backend", s.WatchBackend != d.WatchBackend},
+			{"--poll-interval", s.PollInterval != d.PollInterval}, {"--index=off", s.NoIndex}, {"--delete-unmounted", s.DeleteUnmounted},
 		}, "is for --watch")
 	}
 	c.check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")
@@ -90,6 +93,10 @@ func (s *Settings) checkTogether(c *checker) {
 func (s *Settings) checkValues(c *checker) {
 	c.check(s.Settle < 0, "--settle %v is negative", s.Settle)
 	c.check(s.MaxDelay < 0, "--max-delay %v is negative", s.MaxDelay)
+	c.check(s.PollInterval <= 0, "--poll-interval %v: it is a time above zero, as 10s", s.PollInterval)
+	c.check(s.DeleteUnmounted && !s.Delete, "--delete-unmounted does nothing without --delete")
+	c.check(!slices.Contains([]string{watcher.BackendAuto, watcher.BackendInotify, watcher.BackendFanotify}, s.WatchBackend),
+		"--watch-backend %q: it is auto, inotify or fanotify", s.WatchBackend)
 	c.check(s.Grace < 0, "--grace %v is negative", s.Grace)
 	c.check(s.Timeout < 0, "--timeout %v is negative", s.Timeout)
 	c.check(s.ConTimeout < 0, "--contimeout %v is negative", s.ConTimeout)

@@ -43,20 +43,24 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 		}
 	}()
 	j.push = push
-	if !s.NoTune {
-		// Before the inotify instance exists: its queue's length is set when it is made.
-		tune(ctx, push.WatchRoot(), push.Excluded, watcherLog)
-	}
-	watch, err := watcher.New(watcher.Config{
+	watching := watcher.Config{
 		Root:          push.WatchRoot(),
 		Excluded:      push.Excluded,
 		OneFileSystem: s.OneFileSystem,
+		Backend:       s.WatchBackend,
+		PollInterval:  s.PollInterval,
+		NoIndex:       s.NoIndex,
 		Logger:        watcherLog,
-	})
+	}
+	if !s.NoTune {
+		watching.Tune = func(ctx context.Context) { tune(ctx, push.WatchRoot(), push.Excluded, watcherLog) }
+		watching.GrowQueue = growQueue
+	}
+	watch, err := watcher.New(watching)
 	if err != nil {
 		return fmt.Errorf("watch %q: %w", push.WatchRoot(), err)
 	}
-	line := debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay)})
+	line := debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay), Quiet: quietFor(s.Quieter)})
 	return run(ctx, s, stop, watch, line, push, j)
 }
 

@@ -1,0 +1,40 @@
+package watcher
+
+import "context"
+
+// backend is where changes come from: inotify (tree) or fanotify. One goroutine calls it, the session's.
+type backend interface {
+	name() string
+	// rebuild watches everything anew, and says what was lost in vain. After it, up tells whether
+	// anything is watched; if not, all is polled, and rebuild is tried again.
+	rebuild(ctx context.Context)
+	up() bool
+	// wake is readable when handle has something to do: look at what was reported, and mark it. It
+	// calls flush now and then, which says whether to go on.
+	wake() <-chan struct{}
+	handle(ctx context.Context, flush func() bool)
+	// lost tells how it stands with events that never came, since the last rebuild.
+	lost() lostEvents
+	// barrier asks for the next number of passed, which grows once all that was reported before the
+	// barrier has been handled.
+	barrier()
+	passed() uint64
+	// retry looks after what is polled, recheck after a directory at which a mount came or went, and
+	// unmounted finds those of points that lost their watch without a word.
+	retry(ctx context.Context)
+	recheck(ctx context.Context, abs string, mounted bool)
+	unmounted(ctx context.Context, points mountTable) (lost []string)
+	// rootUnwatched reports whether the root's own watch is gone although the root may be there: it
+	// was moved away and back, which ends a watch.
+	rootUnwatched() bool
+	counts() counts
+	// close ends all watching in the background, wait waits for that.
+	close()
+	wait()
+}
+
+// counts are for Stats.
+type counts struct {
+	watches, polled int
+	events          uint64
+}

@@ -1,0 +1,63 @@
+package watcher
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// barrier is a file in memory that is watched beside the directories: a change of its mode is an event
+// like theirs, and the kernel queues events in order. When that one has been handled, so has
+// everything that was queued before it, and nothing was lost before it.
+type barrier struct {
+	once sync.Once
+	file *os.File
+	path string
+	odd  bool
+}
+
+const barrierPrefix = "/proc/self/fd/"
+
+// raise queues the event in src.
+func (b *barrier) raise(src source) error {
+	var err error
+	b.once.Do(func() { err = b.open(src) })
+	if err != nil {
+		return err
+	}
+	if b.file == nil {
+		return os.ErrClosed
+	}
+	b.odd = !b.odd
+	mode := uint32(0o400)
+	if b.odd {
+		mode = 0o600
+	}
+	return unix.Fchmod(int(b.file.Fd()), mode)
+}
+
+func (b *barrier) open(src source) error {
+	fd, err := unix.MemfdCreate("lockstep-barrier", unix.MFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("make a file in memory: %w", err)
+	}
+	b.file, b.path = os.NewFile(uintptr(fd), "barrier"), fmt.Sprint(barrierPrefix, fd)
+	if err := src.add(b.path); err != nil {
+		b.close()
+		return fmt.Errorf("watch a file in memory: %w", err)
+	}
+	return nil
+}
+
+// isBarrier reports whether an event's name is that of a barrier.
+func isBarrier(name string) bool { return strings.HasPrefix(name, barrierPrefix) }
+
+func (b *barrier) close() {
+	if b.file != nil {
+		b.file.Close()
+		b.file = nil
+	}
+}

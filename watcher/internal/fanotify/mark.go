@@ -1,0 +1,90 @@
+package fanotify
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	// ErrUnsupported: this kernel or this filesystem has no such marks, or the filesystem is mounted
+	// more than once below the root.
+	ErrUnsupported = errors.New("not supported by kernel or filesystem")
+	// ErrPrivilege: CAP_SYS_ADMIN (for the mark) or CAP_DAC_READ_SEARCH (for handles) is missing.
+	ErrPrivilege = errors.New("needs CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH")
+	// ErrSilent: all calls succeeded, and no event came.
+	ErrSilent = errors.New("filesystem tells no events")
+)
+
+const (
+	// moves are the bits of which each renamed directory has one.
+	moves = unix.FAN_RENAME | unix.FAN_MOVED_FROM | unix.FAN_MOVED_TO
+	// accesses are the bits that reading a file sets.
+	accesses = unix.FAN_OPEN | unix.FAN_OPEN_EXEC | unix.FAN_ACCESS | unix.FAN_CLOSE_NOWRITE
+)
+
+// newGroup makes a fanotify group. FAN_REPORT_TARGET_FID is left out: it would add a handle to each
+// event, and keep the events of a name that was made again apart, to tell what one lstat tells.
+func newGroup(limited bool) (fd int, err error) {
+	flags := uint(unix.FAN_CLASS_NOTIF | unix.FAN_REPORT_DFID_NAME | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK)
+	if !limited {
+		flags |= unix.FAN_UNLIMITED_QUEUE
+	}
+	fd, err = unix.FanotifyInit(flags, unix.O_RDONLY|unix.O_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("make fanotify group: %w", classify(err))
+	}
+	return fd, nil
+}
+
+// mark adds mask to the mark of the filesystem of the directory dirFd, or makes one. The directory
+// comes as a descriptor because its path may be another filesystem's by now.
+func mark(group, dirFd int, mask uint64) error {
+	err := unix.FanotifyMark(group, unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, mask, dirFd, "")
+	if err != nil {
+		return fmt.Errorf("mark filesystem: %w", classify(err))
+	}
+	return nil
+}
+
+// unmark takes mask from the mark, and with its last bit the mark.
+func unmark(group, dirFd int, mask uint64) error {
+	err := unix.FanotifyMark(group, unix.FAN_MARK_REMOVE|unix.FAN_MARK_FILESYSTEM, mask, dirFd, "")
+	if err != nil {
+		return fmt.Errorf("remove mark of filesystem: %w", classify(err))
+	}
+	return nil
+}
+
+// markMoves marks with FAN_RENAME, or where the kernel does not know it (before 5.17, EINVAL) with
+// FAN_MOVED_FROM and FAN_MOVED_TO. It tells the mask that was taken.
+func markMoves(group, dirFd int, mask uint64, noRename bool) (taken uint64, err error) {
+	if !noRename {
+		taken = mask | unix.FAN_RENAME
+		err = mark(group, dirFd, taken)
+		if !errors.Is(err, unix.EINVAL) {
+			return taken, err
+		}
+	}
+	taken = mask | unix.FAN_MOVED_FROM | unix.FAN_MOVED_TO
+	return taken, mark(group, dirFd, taken)
+}
+
+// classify adds to an error number what it means to a caller. Of fanotify_mark(2): ENODEV is a
+// filesystem without an id, EXDEV a btrfs subvolume, EOPNOTSUPP one whose handles cannot be opened.
+func classify(err error) error {
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP),
+		errors.Is(err, unix.ENODEV), errors.Is(err, unix.EXDEV):
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return privileged(err)
+}
+
+func privileged(err error) error {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("%w: %w", ErrPrivilege, err)
+	}
+	return err
+}

@@ -89,3 +89,54 @@ func TestAdviceChanges(t *testing.T) {
 		t.Errorf("String = %q, want %q", got, want)
 	}
 }
+
+// What others hold counts, once: the advice stays the same when the trees themselves are watched.
+func TestAdviseInUse(t *testing.T) {
+	debian := Limits{192536, 16384, 128}
+	before := Need{Directories: 1_000_000, Trees: 2, InUse: Holding{Watches: 500_000, Instances: 3}}
+	if got, want := debian.Advise(before, 64*gib).New, (Limits{2_008_192, 32768, 1024}); got != want {
+		t.Errorf("New = %v, want %v", got, want)
+	}
+	others := Need{Directories: 1_000_000, Trees: 2, InUse: Holding{Watches: 3_000_000, Instances: 1022}}
+	taken := debian.Advise(others, 64*gib).New
+	if want := (Limits{4_008_192, 32768, 1024}); taken != want {
+		t.Errorf("New = %v, want %v", taken, want)
+	}
+	others.InUse.Instances = 1023
+	if got := taken.Advise(others, 64*gib).New.MaxUserInstances; got != 2050 {
+		t.Errorf("no room for two instances beside 1023: advice is %d", got)
+	}
+	huge := Need{math.MaxInt, math.MaxInt, Holding{math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt}}
+	if got := debian.Advise(huge, 0).New; got.MaxUserWatches != math.MaxInt32 || got.MaxUserInstances != math.MaxInt32 {
+		t.Errorf("New = %v for all there is", got)
+	}
+}
+
+func TestAdviseFanotify(t *testing.T) {
+	old := FanotifyLimits{MaxUserMarks: 200_000, MaxQueuedEvents: 16384, MaxUserGroups: 128}
+	if got := Growing(old.Settings(old.Advise(Need{Trees: 100, InUse: Holding{Groups: 28}}))); got != nil {
+		t.Errorf("what fits is to be changed: %v", got)
+	}
+	got := Growing(old.Settings(old.Advise(Need{Trees: 100, InUse: Holding{Groups: 29, Marks: 200_000}})))
+	want := []Setting{{"fs.fanotify.max_user_marks", 200_000, 400_200}, {"fs.fanotify.max_user_groups", 128, 258}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestNamespaceSettings(t *testing.T) {
+	a := Advice{Old: Limits{8192, 16384, 128}, New: wanted}
+	for name, tt := range map[string]struct {
+		own  Limits
+		want []Setting
+	}{
+		"no limit":        {Limits{MaxUserWatches: math.MaxInt32, MaxUserInstances: math.MaxInt32}, nil},
+		"not known":       {Limits{}, nil},
+		"fewer watches":   {Limits{MaxUserWatches: 100, MaxUserInstances: 2000}, []Setting{{"user.max_inotify_watches", 100, 1048576}}},
+		"fewer instances": {Limits{MaxUserWatches: 2000000, MaxUserInstances: 128}, []Setting{{"user.max_inotify_instances", 128, 1024}}},
+	} {
+		if diff := cmp.Diff(tt.want, a.NamespaceSettings(tt.own)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

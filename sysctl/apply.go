@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -26,25 +25,62 @@ type Failure struct {
 	Err    error
 }
 
+// String says what was wanted and why it is not there.
+func (f Failure) String() string {
+	return fmt.Sprintf("set %s to %d: %v", f.Key, f.New, because(f.Err, f.Reason))
+}
+
+func because(err error, reason string) error {
+	if reason == "" {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, reason)
+}
+
 // Error says for each setting what was wanted and why it is not there, and then what to do.
 func (e *ApplyError) Error() string {
 	var b strings.Builder
 	for _, f := range e.Failures {
-		fmt.Fprintf(&b, "set %s to %d: %v", f.Key, f.New, f.Err)
-		if f.Reason != "" {
-			fmt.Fprintf(&b, " (%s)", f.Reason)
-		}
-		b.WriteString("; ")
+		b.WriteString(f.String() + "; ")
 	}
-	fmt.Fprintf(&b, "as root on the host, put into %s and run `sysctl --system`:\n%s", ConfFile, strings.TrimSuffix(e.Lines(), "\n"))
-	return b.String()
+	return b.String() + e.Remedy()
 }
 
+// Remedy says what to do, in lines without a newline at the end.
+func (e *ApplyError) Remedy() string { return Remedy(e.settings()) }
+
 // Lines returns what ConfFile has to hold for the settings that failed.
-func (e *ApplyError) Lines() string {
-	var b strings.Builder
+func (e *ApplyError) Lines() string { return lines(e.settings()) }
+
+func (e *ApplyError) settings() []Setting {
+	var out []Setting
 	for _, f := range e.Failures {
-		b.WriteString(f.line())
+		out = append(out, f.Setting)
+	}
+	return out
+}
+
+// Remedy says how settings are made by hand, in lines without a newline at the end.
+func Remedy(settings []Setting) string {
+	var parts []string
+	if text := lines(settings); text != "" {
+		parts = append(parts, fmt.Sprintf("as root on the host, put into %s and run `sysctl --system`:\n%s", ConfFile, strings.TrimSuffix(text, "\n")))
+	}
+	for _, s := range settings {
+		if s.ofNamespace() {
+			parts = append(parts, fmt.Sprintf("as root of this user namespace: sysctl -w %s=%d", s.Key, s.New))
+		}
+	}
+	return strings.Join(parts, "\n")
+}
+
+// lines are for a file on the host. There a user namespace's limits would be the host's own.
+func lines(settings []Setting) string {
+	var b strings.Builder
+	for _, s := range settings {
+		if !s.ofNamespace() {
+			b.WriteString(s.line())
+		}
 	}
 	return b.String()
 }
@@ -58,17 +94,20 @@ func (e *ApplyError) Unwrap() []error {
 	return errs
 }
 
-// Apply sets in dir, "" for DefaultDir, what must grow, and reads it back. It returns what it set, also
-// beside an error, which is an *ApplyError. What somebody else has raised far enough meanwhile stays.
-func (a Advice) Apply(dir string) ([]Setting, error) {
+// Apply sets in proc, "" for DefaultProc, what must grow; see the function of that name.
+func (a Advice) Apply(proc string) ([]Setting, error) { return Apply(proc, a.Changes()) }
+
+// Apply makes settings grow in proc, "" for DefaultProc, and reads them back. It returns what it set,
+// also beside an error, which is an *ApplyError. What is large enough, as when somebody else has raised
+// it meanwhile, stays.
+func Apply(proc string, settings []Setting) ([]Setting, error) {
 	var applied []Setting
 	var failures []Failure
-	for _, s := range a.Changes() {
-		name := filepath.Join(orDefault(dir), strings.TrimPrefix(s.Key, "fs.inotify."))
-		done, err := grow(name, &s)
+	for _, s := range settings {
+		done, err := grow(keyPath(proc, s.Key), &s)
 		switch {
 		case err != nil:
-			failures = append(failures, Failure{s, reason(err, os.Geteuid(), inUserNamespace()), err})
+			failures = append(failures, Failure{s, reason(err, os.Geteuid(), inUserNamespace(DefaultProc)), err})
 		case done:
 			applied = append(applied, s)
 		}

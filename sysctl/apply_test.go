@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,7 +41,7 @@ func TestApplyWritesOnlyWhatMustGrow(t *testing.T) {
 	for name, want := range map[string]string{
 		"max_user_watches": "9999999\n", "max_queued_events": "32768\n", "max_user_instances": "not to be touched",
 	} {
-		if got, err := os.ReadFile(filepath.Join(dir, name)); string(got) != want || err != nil {
+		if got, err := os.ReadFile(keyPath(dir, "fs.inotify."+name)); string(got) != want || err != nil {
 			t.Errorf("%s holds %q, %v, want %q", name, got, err, want)
 		}
 	}
@@ -56,7 +55,7 @@ func TestApplyGoesOn(t *testing.T) {
 	if diff := cmp.Diff(want, applied); diff != "" {
 		t.Errorf("applied (-want +got):\n%s", diff)
 	}
-	if _, missing := os.Stat(filepath.Join(dir, "max_user_watches")); !errors.Is(missing, fs.ErrNotExist) {
+	if _, missing := os.Stat(keyPath(dir, "fs.inotify.max_user_watches")); !errors.Is(missing, fs.ErrNotExist) {
 		t.Errorf("the limit that was missing: %v", missing)
 	}
 	var failed *ApplyError
@@ -71,7 +70,7 @@ func TestApplyGoesOn(t *testing.T) {
 // A FIFO takes what is written and gives back what it likes, as a kernel that rounds down.
 func TestApplyVerifies(t *testing.T) {
 	dir := fakeProc(t, "5\n", "5\n", "")
-	fifo := filepath.Join(dir, "max_user_instances")
+	fifo := keyPath(dir, "fs.inotify.max_user_instances")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}

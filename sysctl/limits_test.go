@@ -14,21 +14,31 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// fakeProc plays DefaultDir. An empty value leaves the file out.
+// fakeProc plays DefaultProc. An empty value leaves the file out.
 func fakeProc(t testing.TB, watches, queue, instances string) string {
 	t.Helper()
-	dir := t.TempDir()
-	for name, value := range map[string]string{
-		"max_user_watches": watches, "max_queued_events": queue, "max_user_instances": instances,
+	proc := t.TempDir()
+	for key, value := range map[string]string{
+		"fs.inotify.max_user_watches": watches, "fs.inotify.max_queued_events": queue, "fs.inotify.max_user_instances": instances,
 	} {
-		if value == "" {
-			continue
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(value), 0o644); err != nil {
-			t.Fatal(err)
+		if value != "" {
+			writeKey(t, proc, key, value)
 		}
 	}
-	return dir
+	return proc
+}
+
+func writeKey(t testing.TB, proc, key, value string) {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Dir(keyPath(proc, key)), 0o755))
+	must(t, os.WriteFile(keyPath(proc, key), []byte(value), 0o644))
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestRead(t *testing.T) {
@@ -57,8 +67,32 @@ func TestReadKernel(t *testing.T) {
 	}
 	for _, l := range got.each() {
 		if *l.value <= 0 || *l.value > math.MaxInt32 {
-			t.Errorf("%s = %d", l.name, *l.value)
+			t.Errorf("%s = %d", l.key, *l.value)
 		}
+	}
+	if got, err := ReadFanotify(""); err != nil || got.MaxUserGroups <= 0 || got.MaxUserMarks <= 0 || got.MaxQueuedEvents <= 0 {
+		t.Errorf("ReadFanotify = %+v, %v", got, err)
+	}
+}
+
+func TestReadNamespace(t *testing.T) {
+	proc := fakeProc(t, "8192", "16384", "128")
+	writeKey(t, proc, "user.max_inotify_watches", "100\n")
+	writeKey(t, proc, "user.max_inotify_instances", "5\n")
+	must(t, os.Mkdir(proc+"/self", 0o755))
+	for uidMap, want := range map[string]Limits{
+		"         0          0 4294967295\n": {},
+		"         0       1000          1\n": {MaxUserWatches: 100, MaxUserInstances: 5},
+	} {
+		must(t, os.WriteFile(proc+"/self/uid_map", []byte(uidMap), 0o644))
+		if got, err := ReadNamespace(proc); got != want || err != nil {
+			t.Errorf("uid map %q: %v, %v", uidMap, got, err)
+		}
+	}
+	must(t, os.Remove(keyPath(proc, "user.max_inotify_watches")))
+	must(t, os.WriteFile(proc+"/self/uid_map", []byte("0 1000 1\n"), 0o644))
+	if _, err := ReadNamespace(proc); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a limit is not there: %v", err)
 	}
 }
 

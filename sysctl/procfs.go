@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -52,8 +53,8 @@ func parseMemTotal(text []byte) (int64, error) {
 
 // inUserNamespace reports that uid 0 here is not root of the machine. Where that cannot be told it is
 // taken for granted that there is no such thing.
-func inUserNamespace() bool {
-	text, err := os.ReadFile("/proc/self/uid_map")
+func inUserNamespace(proc string) bool {
+	text, err := os.ReadFile(filepath.Join(proc, "self/uid_map"))
 	return err == nil && !mapsAllUIDs(text)
 }
 

@@ -43,7 +43,7 @@ func written(f *pflag.Flag) string {
 }
 
 func (l *line) unknownOption(name string) error {
-	if why, ok := rsyncOption(name); ok {
+	if why, ok := rsyncOption(name); ok && !l.verb {
 		return fmt.Errorf("option %s of rsync is not supported by this version of lockstep: %s", name, why)
 	}
 	near := l.nearest(name)

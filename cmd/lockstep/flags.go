@@ -65,6 +65,7 @@ func parse(args []string, stdout io.Writer) (s *agent.Settings, done bool, err e
 type line struct {
 	flags *pflag.FlagSet
 	s     *agent.Settings
+	verb  bool // its options are a verb's own, not rsync's
 
 	recurse, relative    bool   // said in words, not by -a or --files-from
 	when                 string // the option that said when to delete

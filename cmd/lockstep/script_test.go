@@ -21,7 +21,7 @@ const noRaceSleep = "atexit_sleep_ms=0"
 
 // TestMain makes the test binary serve as the lockstep that the scripts run.
 func TestMain(m *testing.M) {
-	testscript.Main(leakChecked{m}, map[string]func(){"lockstep": main})
+	testscript.Main(leakChecked{m}, map[string]func(){"lockstep": main, "confined-lockstep": beConfined})
 }
 
 // leakChecked is goleak.VerifyTestMain for a main that is not ours.

@@ -8,12 +8,14 @@ const usage = `lockstep keeps a directory in step with another one, here or on a
   lockstep -n -i --delete /abc/ /mnt/mirror/                  what would go, once
 
 Usage: lockstep [OPTION…] SRC DST
+       lockstep sysctl [OPTION…] [DIR…]    the kernel's limits on watching: show, raise
 
 SRC is a local directory or file; of a directory with a trailing slash the content is
 sent, without the directory itself, as rsync does. DST is a local path; [user@]host:path,
 reached by ssh; or [user@]host::module/path or rsync://[user@]host[:port]/module/path, an
 rsync daemon. Without --watch lockstep ends after one push. Options have rsync's names and
 meanings, and so do their --no-OPTION forms; what rsync has beyond this list is refused.
+A SRC that is named like a verb is written ./sysctl; lockstep sysctl --help tells of it.
 
 Watching
       --watch             push, then keep in step until SIGINT or SIGTERM

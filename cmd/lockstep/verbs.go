@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/lockstep-sync/lockstep/syncer"
+)
+
+// verbs are what lockstep does beside replication, by the first argument. A source of such a name is
+// written ./NAME.
+var verbs = map[string]func(args []string, stdout, stderr io.Writer) int{
+	"sysctl": runSysctl,
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+// newVerbLine is a command line that has none of rsync's options.
+func newVerbLine() *line {
+	fs := pflag.NewFlagSet("lockstep", pflag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	return &line{flags: fs, verb: true}
+}
+
+// misused tells what is wrong with a verb's command line, and gives the exit code.
+func misused(stderr io.Writer, verb string, err error) int {
+	for problem := range strings.Lines(err.Error() + "\n") { // as errors.Join writes them
+		fmt.Fprintf(stderr, "lockstep: %s", problem)
+	}
+	fmt.Fprintf(stderr, "lockstep: nothing was done; see lockstep %s --help (code %d)\n", verb, syncer.CodeUsage)
+	return int(syncer.CodeUsage)
+}

@@ -187,7 +187,9 @@ func (f *fan) event(e event) {
 	}
 	c := written(e.name, e.op, true)
 	if e.op.has(opsAppear | opsDisappear) {
-		c.Tree = e.op.has(opsDisappear) || e.dir && e.op.has(OpMovedTo)
+		// A new directory stands where another one may have been a moment ago, of which whoever acts on
+		// the changes may have more than its name.
+		c.Tree = e.op.has(opsDisappear) || e.dir
 		c.Content = e.op.has(opsAppear)
 		c.Closed = !c.Open
 	}

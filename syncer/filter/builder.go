@@ -32,6 +32,7 @@ type Builder struct {
 
 	rules      []*rule
 	mergeFiles int
+	dir        *dirReading // set where a per-directory file is read
 }
 
 // Exclude adds the pattern of one --exclude, which as in rsync may also be "- PATTERN", "+ PATTERN", or
@@ -69,19 +70,23 @@ func (l *List) With(rules ...string) (*List, error) {
 	var b Builder
 	root := ""
 	if l != nil {
-		b.rules, root = slices.Clone(l.rules), l.root
+		b.rules, root, b.Zeroes = slices.Clone(l.rules), l.root, l.zeroes
 	}
 	for _, r := range rules {
 		if err := b.Filter(r); err != nil {
 			return nil, err
 		}
 	}
-	return newList(b.rules, root), nil
+	return b.list(b.rules, root), nil
 }
 
 // Build returns the rules read so far. The Builder can go on.
-func (b *Builder) Build() *List {
-	return newList(slices.Clone(b.rules), "")
+func (b *Builder) Build() *List { return b.list(slices.Clone(b.rules), "") }
+
+func (b *Builder) list(rules []*rule, root string) *List {
+	l := newList(rules, root)
+	l.zeroes = b.Zeroes
+	return l
 }
 
 func (b *Builder) addArg(option, text string, t template) error {
@@ -118,6 +123,9 @@ func (b *Builder) addText(text string, t template, from origin, depth int) error
 		if f != nil {
 			return &Error{Source: from.String(), Rule: written, Reason: f.reason, Err: f.err}
 		}
+		if t.anchors && !s.merge && !s.absolute && strings.HasPrefix(s.text, "/") {
+			s.absolute, s.text = true, t.anchor+s.text
+		}
 		if err := b.apply(s, written, from, depth); err != nil {
 			return err
 		}
@@ -125,17 +133,41 @@ func (b *Builder) addText(text string, t template, from origin, depth int) error
 	}
 }
 
+// add takes in a rule that was read from there, as written.
+func (b *Builder) add(r *rule, written string, from origin, depth int) {
+	r.from, r.text = from, strings.Trim(written, space)
+	r.anySide = b.dir != nil && depth > 0
+	b.rules = append(b.rules, r)
+}
+
 func (b *Builder) apply(s statement, written string, from origin, depth int) error {
-	if s.clear {
+	switch {
+	case s.clear:
 		b.rules = nil
+		if b.dir != nil {
+			b.dir.cleared = true
+		}
+		return nil
+	case s.cvs:
+		return b.addCVS(s, depth)
+	case !s.merge:
+		b.add(newRule(s.flags, s.text), written, from, depth)
 		return nil
 	}
-	if !s.merge {
-		b.rules = append(b.rules, newRule(s.flags, s.text))
-		return nil
+	if name := baseOf(s.text); s.excludeSelf && name != "" {
+		self := newRule(flags{}, name)
+		self.self = true
+		b.add(self, written, from, depth)
 	}
-	if name := s.text[strings.LastIndexByte(s.text, '/')+1:]; s.excludeSelf && name != "" {
-		b.rules = append(b.rules, newRule(flags{}, name))
+	if s.perDir {
+		if b.dir != nil && b.dir.scan {
+			s.text = b.dir.resolve(s.text)
+		}
+		// As in rsync a file's second rule counts for nothing.
+		if r := newMerge(&s); !b.looksFor(r.merge.base) {
+			b.add(r, written, from, depth)
+		}
+		return nil
 	}
 	if err := b.merge(s, depth); err != nil {
 		var inside *Error
@@ -155,14 +187,27 @@ func (b *Builder) merge(s statement, depth int) error {
 	if b.mergeFiles++; b.mergeFiles > maxMergeFiles {
 		return syntaxf("more than %d merge files; do they merge one another?", maxMergeFiles)
 	}
-	file, err := b.open(s.text)
+	name := s.text
+	if b.dir != nil {
+		name = b.dir.include(name)
+	}
+	file, err := b.open(name)
 	if err != nil {
 		return fmt.Errorf("read merge file: %w", err)
 	}
 	defer file.Close() // opened for reading: nothing can be lost
 	t := s.inner
 	t.flags = s.flags
-	return b.readFile(file, s.text, t, depth+1)
+	if b.dir != nil {
+		name = b.dir.absolute(name)
+	}
+	return b.readFile(file, name, t, depth+1)
+}
+
+// looksFor says whether there is a dir-merge rule for that name already.
+func (b *Builder) looksFor(base string) bool {
+	is := func(r *rule) bool { return r.merge != nil && r.merge.base == base }
+	return slices.ContainsFunc(b.rules, is) || b.dir != nil && b.dir.looksFor(base)
 }
 
 func (b *Builder) open(name string) (io.ReadCloser, error) {

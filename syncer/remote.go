@@ -104,7 +104,10 @@ func (d *remote) whole(ctx context.Context, src *source.Tree, plan source.Plan, 
 }
 
 func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
-	l := lister{src: src, prune: j.prune, since: j.since, believed: j.believed, hollow: newHollow(&d.cfg.Options), missing: j.prune && !d.old}
+	// A peer decides about a single name as if it was no directory, and by files of rules of its own:
+	// where it may have such files, it prunes the directory that the name was in.
+	perDir := d.cfg.Filter.PerDir()
+	l := lister{src: src, prune: j.prune, since: j.since, believed: j.believed, hollow: newHollow(&d.cfg.Options), missing: j.prune && !d.old && !perDir, whole: perDir}
 	plan, err := l.hollow.leaveOut(ctx, src, plan, j.prune)
 	if err != nil {
 		return Report{}, err
@@ -120,8 +123,9 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 			return Report{}, err
 		}
 	}
+	whole := d.old || perDir
 	for _, name := range plan.Missing {
-		if !d.old {
+		if !whole {
 			l.entries.Add(flist.Entry{Name: name})
 		} else if err := l.siblings(ctx, parent(name)); err != nil {
 			return Report{}, err
@@ -138,7 +142,7 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 	for _, e := range plan.Parents {
 		l.entries.Add(e)
 	}
-	return d.run(ctx, src, l, len(plan.Missing) > 0)
+	return d.run(ctx, src, l, len(plan.Missing) > 0 && !whole)
 }
 
 // run pushes a list; a second run compares by content what the first one's look at size

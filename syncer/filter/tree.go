@@ -2,6 +2,7 @@ package filter
 
 import (
 	"io"
+	"io/fs"
 	"path"
 	"strings"
 	"sync"
@@ -10,15 +11,19 @@ import (
 // maxDirs bounds the directories whose rules are kept. A walk needs those on its way.
 const maxDirs = 1 << 14
 
-// Stamp tells one version of a file from another. The zero Stamp is that of a file that is not there.
-type Stamp struct{ Dev, Ino, Size, Mtime, Ctime uint64 }
+// Stamp tells one version of a file from another; times are in nanoseconds. The zero Stamp is that
+// of a file that is not there.
+type Stamp struct {
+	Dev, Ino           uint64
+	Size, Mtime, Ctime int64
+}
 
 // TreeConfig is what a Tree needs beside its rules.
 type TreeConfig struct {
 	Open Opener
 	// Stat gives the version of a file that Open would open now. With it the files are looked at again
 	// whenever a rule is asked for; nil: what was read is kept until Forget.
-	Stat func(name string) Stamp
+	Stat func(name string) (Stamp, error)
 	// Top gives the directory in which the part of the transfer begins that dir belongs to: from there
 	// on files are looked for. ok is false where dir is above, or outside. nil: all begins in ".".
 	Top func(dir string) (top string, ok bool)
@@ -120,7 +125,14 @@ func (t *Tree) enter(from *Dir, dir string) (*Dir, error) {
 	k = known{from: from}
 	open := func(name string) (io.ReadCloser, error) {
 		if t.cfg.Stat != nil { // before reading: a change meanwhile will show
-			k.seen = append(k.seen, seen{name, t.cfg.Stat(name)})
+			stamp, err := t.cfg.Stat(name)
+			if err != nil {
+				return nil, err
+			}
+			k.seen = append(k.seen, seen{name, stamp})
+			if stamp == (Stamp{}) {
+				return nil, fs.ErrNotExist
+			}
 		}
 		return t.cfg.Open(name)
 	}
@@ -132,7 +144,7 @@ func (t *Tree) enter(from *Dir, dir string) (*Dir, error) {
 
 func (t *Tree) isFresh(files []seen) bool {
 	for _, f := range files {
-		if t.cfg.Stat(f.name) != f.stamp {
+		if now, err := t.cfg.Stat(f.name); err != nil || now != f.stamp {
 			return false
 		}
 	}

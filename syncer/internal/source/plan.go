@@ -153,6 +153,7 @@ func (p *planner) descend(name string) (l, dir *look, whole bool) {
 			return nil, nil, false
 		}
 		if out || !l.gone && !p.tree.takesPart(&l.entry) {
+			markAbove(above) // dir may be listed, and a peer wants those above it
 			return nil, dir, false
 		}
 		if l.gone || !l.entry.IsDir() {
@@ -169,10 +170,14 @@ func (p *planner) descend(name string) (l, dir *look, whole bool) {
 			}
 		}
 	}
-	for _, a := range above {
-		a.above = true
-	}
+	markAbove(above)
 	return l, dir, l.entry.Name == name
+}
+
+func markAbove(looks []*look) {
+	for _, l := range looks {
+		l.above = true
+	}
 }
 
 // excluded says whether a rule hides l. A name that is gone may have been of either

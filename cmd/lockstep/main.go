@@ -32,6 +32,9 @@ var errSignal = errors.New("interrupted by a signal")
 
 // run is the program, without the process around it.
 func run(args []string, stdout, stderr io.Writer) int {
+	if do, ok := verb(args); ok {
+		return do(args[1:], stdout, stderr)
+	}
 	s, done, err := parse(args, stdout)
 	if err == nil && !done {
 		err = errors.Join(s.Validate(), s.CheckPasswordFile())

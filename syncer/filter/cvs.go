@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,9 @@ import (
 const cvsExcludes = `RCS SCCS CVS CVS.adm RCSLOG cvslog.* tags TAGS .make.state .nse_depinfo
 *~ #* .#* ,* _$* *$ *.old *.bak *.BAK *.orig *.rej .del-* *.a *.olb *.o *.obj *.so *.exe
 *.Z *.elc *.ln core .svn/ .git/ .hg/ .bzr/`
+
+// cvsSource is where those are from, for messages.
+const cvsSource = "the CVS excludes"
 
 // CVSExclude adds what --cvs-exclude stands for: the files .cvsignore of the directories, the default
 // list, and what $HOME/.cvsignore and $CVSIGNORE add to it. rsync has them behind all other rules.
@@ -26,14 +30,18 @@ func (b *Builder) CVSExclude() error {
 }
 
 // addCVS adds the CVS excludes in the place of a rule "-C": rsync 3.5.0 exclude.c, get_cvs_excludes.
-// Clearing ("!") in one of their sources empties their own list alone.
+// Clearing ("!") in one of their sources empties their own list alone. To name them again changes nothing:
+// rsync has one list of them.
 func (b *Builder) addCVS(s statement, depth int) error {
+	if slices.ContainsFunc(b.rules, func(r *rule) bool { return r.from.name == cvsSource }) {
+		return nil
+	}
 	t := s.inner
 	t.flags = s.flags
 	own := Builder{Open: b.Open}
 	initial := t
 	initial.perishable = true
-	if err := own.addText(strings.ReplaceAll(cvsExcludes, "\n", " "), initial, origin{name: "the CVS excludes"}, depth); err != nil {
+	if err := own.addText(strings.ReplaceAll(cvsExcludes, "\n", " "), initial, origin{name: cvsSource}, depth); err != nil {
 		return err
 	}
 	if home := os.Getenv("HOME"); home != "" {

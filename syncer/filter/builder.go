@@ -31,6 +31,7 @@ type Builder struct {
 	Zeroes bool
 
 	rules      []*rule
+	looked     []string // what the dir-merge rules among them look for: as rules, appended to or dropped
 	mergeFiles int
 	dir        *dirReading // set where a per-directory file is read
 }
@@ -71,6 +72,11 @@ func (l *List) With(rules ...string) (*List, error) {
 	root := ""
 	if l != nil {
 		b.rules, root, b.Zeroes = slices.Clone(l.rules), l.root, l.zeroes
+		for _, r := range l.rules {
+			if r.merge != nil {
+				b.looked = append(b.looked, r.merge.base)
+			}
+		}
 	}
 	for _, r := range rules {
 		if err := b.Filter(r); err != nil {
@@ -100,11 +106,11 @@ func (b *Builder) addFile(r io.Reader, name string, t template) error {
 // undoable takes back what add did if it fails. Rules are only appended or dropped, so the old slice
 // still holds the old rules.
 func (b *Builder) undoable(add func() error) error {
-	rules := b.rules
+	rules, looked := b.rules, b.looked
 	b.mergeFiles = 0
 	err := add()
 	if err != nil {
-		b.rules = rules
+		b.rules, b.looked = rules, looked
 	}
 	return err
 }
@@ -143,7 +149,7 @@ func (b *Builder) add(r *rule, written string, from origin, depth int) {
 func (b *Builder) apply(s statement, written string, from origin, depth int) error {
 	switch {
 	case s.clear:
-		b.rules = nil
+		b.rules, b.looked = nil, nil
 		if b.dir != nil {
 			b.dir.cleared = true
 		}
@@ -163,11 +169,7 @@ func (b *Builder) apply(s statement, written string, from origin, depth int) err
 		if b.dir != nil && b.dir.scan {
 			s.text = b.dir.resolve(s.text)
 		}
-		// As in rsync a file's second rule counts for nothing.
-		if r := newMerge(&s); !b.looksFor(r.merge.base) {
-			b.add(r, written, from, depth)
-		}
-		return nil
+		return b.addDirMerge(newMerge(&s), written, from, depth)
 	}
 	if err := b.merge(s, depth); err != nil {
 		var inside *Error
@@ -204,10 +206,19 @@ func (b *Builder) merge(s statement, depth int) error {
 	return b.readFile(file, name, t, depth+1)
 }
 
-// looksFor says whether there is a dir-merge rule for that name already.
-func (b *Builder) looksFor(base string) bool {
-	is := func(r *rule) bool { return r.merge != nil && r.merge.base == base }
-	return slices.ContainsFunc(b.rules, is) || b.dir != nil && b.dir.looksFor(base)
+// addDirMerge adds a dir-merge rule, unless its file is looked for already: as in rsync, the first counts.
+func (b *Builder) addDirMerge(r *rule, written string, from origin, depth int) error {
+	base := r.merge.base
+	switch {
+	case slices.Contains(b.looked, base) || b.dir != nil && b.dir.looksFor(base):
+		return nil
+	case len(b.looked) == maxDirMerges:
+		return &Error{Source: from.String(), Rule: written, Err: ErrSyntax,
+			Reason: fmt.Sprintf("more than %d per-directory rule files are looked for", maxDirMerges)}
+	}
+	b.looked = append(b.looked, base)
+	b.add(r, written, from, depth)
+	return nil
 }
 
 func (b *Builder) open(name string) (io.ReadCloser, error) {

@@ -67,7 +67,7 @@ func (d *remote) full(ctx context.Context, src *source.Tree, j job) (Report, err
 	if err := l.tree(ctx, top); err != nil {
 		return Report{}, err
 	}
-	return d.run(ctx, src, l, false)
+	return d.run(ctx, src, l)
 }
 
 // inPieces says whether a walk will do. Of a file with several names none is known to be in doubt
@@ -142,12 +142,12 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 	for _, e := range plan.Parents {
 		l.entries.Add(e)
 	}
-	return d.run(ctx, src, l, len(plan.Missing) > 0 && !whole)
+	return d.run(ctx, src, l)
 }
 
 // run pushes a list; a second run compares by content what the first one's look at size
 // and time passed over although its bytes are said to have changed.
-func (d *remote) run(ctx context.Context, src *source.Tree, l lister, missing bool) (Report, error) {
+func (d *remote) run(ctx context.Context, src *source.Tree, l lister) (Report, error) {
 	rules, err := d.cfg.Filter.Wire(d.cfg.DeleteExcluded)
 	if err != nil {
 		return Report{}, report.Fail(CodeUsage, err, "")
@@ -155,8 +155,9 @@ func (d *remote) run(ctx context.Context, src *source.Tree, l lister, missing bo
 	j := sender.Job{
 		List:   sender.NewList(l.entries),
 		Delete: l.prune,
-		// Deleting a directory spares what a rule protects in it only if the peer knows the rules.
-		Prune:  l.pruned || missing && len(rules) > 0,
+		// Deleting a directory, also where it makes way for something else, spares what a rule protects
+		// in it only if the peer knows the rules.
+		Prune:  l.pruned || l.prune && len(rules) > 0,
 		Filter: rules,
 	}
 	res, err := d.push(ctx, src, &j)

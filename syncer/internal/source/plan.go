@@ -102,6 +102,12 @@ func (p *planner) add(c Path) *look {
 	l, dir, whole := p.descend(c.Name)
 	if dir != nil && (l == nil || l.gone) && scope.Of(dir.entry.Name) == Inside {
 		dir.wanted = true // its time changed with its names, whether they take part or not
+		for name := dir.entry.Name; name != "."; { // a peer wants to be told of those above
+			name = path.Dir(name)
+			if a := p.seen[name]; a != nil {
+				a.above = true
+			}
+		}
 	}
 	if l == nil {
 		return nil
@@ -153,7 +159,6 @@ func (p *planner) descend(name string) (l, dir *look, whole bool) {
 			return nil, nil, false
 		}
 		if out || !l.gone && !p.tree.takesPart(&l.entry) {
-			markAbove(above) // dir may be listed, and a peer wants those above it
 			return nil, dir, false
 		}
 		if l.gone || !l.entry.IsDir() {
@@ -170,14 +175,10 @@ func (p *planner) descend(name string) (l, dir *look, whole bool) {
 			}
 		}
 	}
-	markAbove(above)
-	return l, dir, l.entry.Name == name
-}
-
-func markAbove(looks []*look) {
-	for _, l := range looks {
-		l.above = true
+	for _, a := range above {
+		a.above = true
 	}
+	return l, dir, l.entry.Name == name
 }
 
 // excluded says whether a rule hides l. A name that is gone may have been of either

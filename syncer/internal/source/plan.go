@@ -101,7 +101,7 @@ func (p *planner) add(c Path) *look {
 	}
 	l, dir, whole := p.descend(c.Name)
 	if dir != nil && (l == nil || l.gone) && scope.Of(dir.entry.Name) == Inside {
-		dir.wanted = true // its time changed with its names, whether they take part or not
+		dir.wanted = true                          // its time changed with its names, whether they take part or not
 		for name := dir.entry.Name; name != "."; { // a peer wants to be told of those above
 			name = path.Dir(name)
 			if a := p.seen[name]; a != nil {

@@ -13,7 +13,8 @@ import (
 // verbs are what lockstep does beside replication, by the first argument. A source of such a name is
 // written ./NAME.
 var verbs = map[string]func(args []string, stdout, stderr io.Writer) int{
-	"sysctl": runSysctl,
+	"check-path": checkPath,
+	"sysctl":     runSysctl,
 }
 
 func first(args []string) string {

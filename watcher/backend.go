@@ -24,6 +24,8 @@ type backend interface {
 	retry(ctx context.Context)
 	recheck(ctx context.Context, abs string, mounted bool)
 	unmounted(ctx context.Context, points mountTable) (lost []string)
+	// reconsider watches what is at and below a directory as the rules have it now.
+	reconsider(ctx context.Context, abs string)
 	// rootUnwatched reports whether the root's own watch is gone although the root may be there: it
 	// was moved away and back, which ends a watch.
 	rootUnwatched() bool

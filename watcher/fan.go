@@ -172,6 +172,7 @@ func (f *fan) out(e *event) bool {
 }
 
 func (f *fan) event(e event) {
+	f.rules(e.name)
 	switch {
 	case e.op&^opsOptional == 0:
 		return
@@ -231,6 +232,9 @@ func (f *fan) mountAt(point string) error {
 	f.points = append(f.points, point)
 	return nil
 }
+
+// reconsider lets the reader ask again what is hidden.
+func (f *fan) reconsider(context.Context, string) { f.group.Forget() }
 
 // recheck is about a directory at which a mount came or went. One that cannot be marked ends all: then
 // inotify is the better one.

@@ -96,6 +96,13 @@ func (t *tree) recheck(ctx context.Context, abs string, _ bool) {
 	t.doubt(abs)
 }
 
+// reconsider watches abs anew, unless it is not watched at all.
+func (t *tree) reconsider(ctx context.Context, abs string) {
+	if t.inst != nil && t.at(abs) != nil {
+		t.addTree(ctx, abs)
+	}
+}
+
 // close lets the instance end in the background; wait waits for it.
 func (t *tree) close() {
 	if t.inst != nil {

@@ -56,7 +56,7 @@ type session struct {
 func newSession(w *Watcher, emit func([]Change)) *session {
 	s := &session{w: w, emit: emit, rebuildAt: time.NewTimer(time.Hour)}
 	s.rebuildAt.Stop()
-	s.ground = ground{excluded: w.cfg.Excluded, oneFS: w.cfg.OneFileSystem, shallow: w.cfg.Shallow, log: w.cfg.Logger}
+	s.ground = ground{excluded: w.cfg.Excluded, oneFS: w.cfg.OneFileSystem, shallow: w.cfg.Shallow, ruleDir: w.cfg.RuleDir, log: w.cfg.Logger}
 	if s.excluded == nil {
 		s.excluded = func(string, bool) bool { return false }
 	}
@@ -100,6 +100,7 @@ func (s *session) run(ctx context.Context) {
 	}
 
 	for s.look(ctx); ; {
+		s.obeyRules(ctx)
 		s.flush()
 		if s.keeper != nil && s.stats.RootPresent {
 			s.keeper.prove(s.backend)
@@ -177,7 +178,22 @@ func (s *session) handle(ctx context.Context) {
 // differences marks what a comparison found.
 func (s *session) differences() {
 	for _, c := range s.keeper.take() {
+		s.rules(c.Path)
 		s.marks.add(c)
+	}
+}
+
+// obeyRules follows what changed about the rules: what they leave out is not watched any more, what they
+// took in is, and is told.
+func (s *session) obeyRules(ctx context.Context) {
+	if !s.stats.RootPresent {
+		s.reruled = nil
+	}
+	dirs := s.reruled
+	s.reruled = nil
+	for _, dir := range dirs {
+		s.backend.reconsider(ctx, s.absPath(dir))
+		s.marks.add(Change{Path: dir, Tree: true})
 	}
 }
 

@@ -76,6 +76,7 @@ func (t *tree) event(ctx context.Context, name string, op Op) {
 	if !ok {
 		return
 	}
+	t.rules(rel)
 	if rel != "." {
 		op &^= OpDeleteSelf | OpMoveSelf // the directory above tells the same
 	}

@@ -45,6 +45,7 @@ var arrows = map[string][]string{
 	"syncer/internal/tree":  {"syncer/internal/beneath", "syncer/internal/flist", "golang.org/x/sys"},
 	"syncer/internal/local": {"syncer/filter", "syncer/internal/", "golang.org/x/sys"},
 	"examples":              {"std"},
+	"examples/onchange":     {"watcher"},
 }
 
 // TestArrows holds the direction of imports: watcher, debounce, syncer and sysctl never

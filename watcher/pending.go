@@ -20,6 +20,7 @@ type event struct {
 	op     Op
 	dir    bool   // it is known to be, or have been, a directory
 	file   bool   // it is known to be, or have been, something else
+	self   bool   // of a directory's own watch; only where each event is kept by itself
 	cookie uint32 // only where the source knows it
 }
 

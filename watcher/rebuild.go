@@ -27,6 +27,9 @@ func (t *tree) rebuild(ctx context.Context) {
 		t.silent = true
 		t.addTree(ctx, t.root)
 		t.silent = false
+		if raw, ok := t.inst.src.(*rawSource); ok {
+			raw.begin()
+		}
 	}
 	if t.old != nil {
 		t.salvage()

@@ -10,6 +10,7 @@ const usage = `lockstep keeps a directory in step with another one, here or on a
 Usage: lockstep [OPTION…] SRC DST
        lockstep check-path [OPTION…] SRC PATH…     does PATH take part, and why?
        lockstep sysctl [OPTION…] [DIR…]    the kernel's limits on watching: show, raise
+       lockstep events [OPTION…] PATH…     tell what happens to files, as inotifywait does
 
 SRC is a local directory or file; of a directory with a trailing slash the content is
 sent, without the directory itself, as rsync does. DST is a local path; [user@]host:path,

@@ -41,10 +41,16 @@ func (b *fakeBackend) push(e told) {
 	}
 }
 
+// fataler is what rapid.T and testing.T have in common here.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // keeperModel is a session around a keeper, step by step: a tree on disk, a queue of what was told of it, and
 // a replica as the proof, which looks at the very moment of an emission.
 type keeperModel struct {
-	t     *rapid.T
+	t     fataler
 	k     *keeper
 	b     *fakeBackend
 	r     *replica
@@ -58,7 +64,7 @@ type keeperModel struct {
 	size  int
 }
 
-func newKeeperModel(t *rapid.T, root string) *keeperModel {
+func newKeeperModel(t fataler, root string) *keeperModel {
 	m := &keeperModel{t: t, root: root, r: newReplica(root), b: &fakeBackend{}, clock: time.Now().Add(time.Hour)}
 	m.k = newKeeper(zap.NewNop(), index.Config{Root: root, Now: func() time.Time { return m.clock }})
 	m.k.now = m.k.cfg.Now
@@ -266,4 +272,65 @@ func TestKeeperModel(t *testing.T) {
 		})
 		m.check()
 	})
+}
+
+// TestKeeperLosses are interleavings that chance seldom finds. Each begins with a known index of a/x, b/c and d.
+func TestKeeperLosses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		steps func(m *keeperModel, do func(told bool, err error, list ...Change))
+	}{
+		{"a directory above what is looked at was replaced", func(m *keeperModel, do func(bool, error, ...Change)) {
+			do(false, os.Rename(m.root+"/a", m.root+"/e"))
+			do(false, os.MkdirAll(m.root+"/a/b", 0o700))
+			do(false, os.WriteFile(m.root+"/a/other", nil, 0o600))
+			do(true, nil, Change{Path: "a/b", Tree: true, Content: true})
+		}},
+		{"a directory that is looked at was replaced", func(m *keeperModel, do func(bool, error, ...Change)) {
+			do(true, os.Chmod(m.root+"/a", 0o711), Change{Path: "a"})
+			do(false, os.Rename(m.root+"/a", m.root+"/e"))
+			do(false, os.Mkdir(m.root+"/a", 0o700))
+		}},
+		{"a directory that is looked at went", func(m *keeperModel, do func(bool, error, ...Change)) {
+			do(true, os.Chmod(m.root+"/a", 0o711), Change{Path: "a"})
+			do(false, os.RemoveAll(m.root+"/a"))
+		}},
+		{"made, and the deletion is lost", func(m *keeperModel, do func(bool, error, ...Change)) {
+			do(true, os.WriteFile(m.root+"/f", nil, 0o600), Change{Path: "f", Content: true})
+			m.handle(1)
+			m.loop()
+			do(false, os.Remove(m.root+"/f"))
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			mkdir(t, root+"/a")
+			mkdir(t, root+"/b/c")
+			mkdir(t, root+"/d")
+			write(t, root+"/a/x", "x")
+			m := newKeeperModel(t, root)
+			m.settle(8)
+			if !m.k.known {
+				t.Fatal("the index is not known after all")
+			}
+			test.steps(m, func(told bool, err error, list ...Change) {
+				must(t, err)
+				if told {
+					m.change(nil, list...)
+				}
+			})
+			for range 3 { // what was told is looked at
+				m.handle(10)
+				m.loop()
+				m.k.tick(t.Context())
+				m.work()
+				m.differences()
+				m.finish()
+			}
+			m.b.push(told{loss: true})
+			m.check()
+		})
+	}
 }

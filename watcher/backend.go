@@ -29,6 +29,8 @@ type backend interface {
 	// rootUnwatched reports whether the root's own watch is gone although the root may be there: it
 	// was moved away and back, which ends a watch.
 	rootUnwatched() bool
+	// polledPaths are the subtrees that are not watched.
+	polledPaths() []string
 	counts() counts
 	// close ends all watching in the background, wait waits for that.
 	close()

@@ -98,6 +98,15 @@ func (s *session) remotes() []string {
 	})
 }
 
+// blind are the places of which not all changes are told, relative to the root.
+func (s *session) blind() []string {
+	places := append(s.backend.polledPaths(), s.remotes()...)
+	for i, p := range places {
+		places[i], _ = relPath(s.root, p)
+	}
+	return places
+}
+
 // warnRemote names them, each once.
 func (s *session) warnRemote() {
 	for _, p := range s.remotes() {

@@ -269,9 +269,10 @@ func (f *fan) unmounted(context.Context, mountTable) (lost []string) { return ni
 
 // rootUnwatched: what happened in the root while it, or one above it, had another name was told as
 // something outside.
-func (f *fan) rootUnwatched() bool { return f.rootMoved }
-func (f *fan) counts() counts      { return counts{watches: 1 + len(f.points), events: f.events} }
-func (f *fan) barrier()            { f.waited = true }
+func (f *fan) rootUnwatched() bool   { return f.rootMoved }
+func (f *fan) counts() counts        { return counts{watches: 1 + len(f.points), events: f.events} }
+func (f *fan) polledPaths() []string { return nil }
+func (f *fan) barrier()              { f.waited, f.from = true, f.group.Emptied() }
 
 // readAll reports that what was told before the barrier has come out of the kernel's queue: it was
 // empty since, or is.

@@ -61,11 +61,13 @@ func (s *session) lookFor(ctx context.Context) {
 	}
 	// What moved while the tree was walked is covered by the root's own change.
 	s.marks.reset()
+	s.found.reset()
 	s.suspects.reset()
 	s.marks.add(Change{Path: ".", Tree: true})
 	if s.keeper != nil {
 		s.keeper.cfg.Root = root
 		s.keeper.restart()
+		s.keeper.repeat.reset()
 	}
 	s.stats.RootPresent, s.stats.Root, s.absent, s.seen = true, id, "", lostEvents{}
 	s.log.Info("watching", quoted("root", root), zap.String("backend", s.backend.name()), zap.Int("watches", s.backend.counts().watches), zap.Duration("took", time.Since(start).Round(10*time.Microsecond)))
@@ -78,6 +80,7 @@ func (s *session) rootGone(root string, err error) {
 	s.stats.RootPresent = false
 	s.rebuildAt.Stop()
 	s.marks.reset()
+	s.found.reset()
 	s.suspects.reset()
 	s.backend.close()
 	if s.absent == err.Error() {

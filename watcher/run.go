@@ -36,7 +36,8 @@ type session struct {
 	ground
 	backend backend
 	inotify *tree
-	keeper  *keeper // nil: no index
+	keeper  *keeper   // nil: no index
+	found   changeSet // by comparing, to be emitted like marks
 	stats   Stats
 
 	mounts      mountTable
@@ -67,6 +68,7 @@ func newSession(w *Watcher, emit func([]Change)) *session {
 	s.backend = s.inotify
 	if !w.cfg.NoIndex && !w.cfg.Shallow && w.cfg.OnEvent == nil {
 		s.keeper = newKeeper(s.log, index.Config{Excluded: s.excluded, OneFileSystem: s.oneFS})
+		s.keeper.blind = s.blind
 	}
 	return s
 }
@@ -175,11 +177,11 @@ func (s *session) handle(ctx context.Context) {
 	}
 }
 
-// differences marks what a comparison found.
+// differences takes what a comparison found.
 func (s *session) differences() {
 	for _, c := range s.keeper.take() {
 		s.rules(c.Path)
-		s.marks.add(c)
+		s.found.add(c)
 	}
 }
 
@@ -312,17 +314,18 @@ func (s *session) flush() bool {
 		return false
 	}
 	s.weigh()
-	if s.marks.len() == 0 {
+	if s.marks.len()+s.found.len() == 0 {
 		return true
 	}
 	if !s.stats.Root.at(s.root) && !s.checkRoot() {
 		return false
 	}
 	list := s.marks.take()
-	s.stats.Emitted += uint64(len(list))
 	if s.keeper != nil {
 		s.keeper.emitted(list)
 	}
+	list = append(list, s.found.take()...)
+	s.stats.Emitted += uint64(len(list))
 	s.publish() // who is told of a change may ask for what led to it
 	s.emit(list)
 	return true
@@ -332,8 +335,11 @@ func (s *session) flush() bool {
 // changes as they stand.
 func (s *session) weigh() {
 	list := s.suspects.take()
-	if len(list) == 0 || s.keeper != nil && s.keeper.suspect(list) {
-		return
+	if s.keeper != nil {
+		if s.keeper.suspect(list) {
+			list = nil
+		}
+		list = append(list, s.keeper.repeat.take()...)
 	}
 	for _, c := range list {
 		s.marks.add(c)

@@ -16,6 +16,8 @@ type ground struct {
 	suspects  changeSet   // subtrees that may differ although no event said so
 	announce  func(Event) // nil, or where events go
 	rootMoved bool        // an event told that the root's own watch is gone
+
+	mountsStray bool // mount points may have other paths by now: a rename does not show in the mount table's events
 }
 
 // mark notes that abs may differ.

@@ -173,6 +173,9 @@ func (s *session) handle(ctx context.Context) {
 		s.rebuild(ctx)
 	default:
 		s.overflowed()
+		if s.mountsStray {
+			s.readMounts(ctx)
+		}
 	}
 }
 

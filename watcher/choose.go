@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"go.uber.org/zap"
@@ -50,7 +49,7 @@ func (s *session) tryFanotify(ctx context.Context) (*fan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.mountsBelow(slices.Sorted(maps.Keys(s.mounts.below))); err != nil {
+	if err := f.markMounts(s.mounts); err != nil {
 		f.close()
 		f.wait()
 		return nil, err
@@ -80,6 +79,8 @@ func (s *session) insteadOfFailed(ctx context.Context) {
 		return
 	}
 	f.close()
+	f.reading.Wait()
+	f.handle(ctx, func() bool { return true }) // it may know more about contents than a comparison finds
 	f.wait()
 	s.fallBack(ctx, f.failure())
 }

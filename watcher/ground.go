@@ -22,6 +22,8 @@ type ground struct {
 	reruled   []string    // directories in and below which other names may be excluded now
 	announce  func(Event) // nil, or where events go
 	rootMoved bool        // an event told that the root's own watch is gone
+
+	mountsStray bool // mount points may have other paths by now: a rename does not show in the mount table's events
 }
 
 // mark notes that abs may differ.

@@ -101,6 +101,12 @@ func (s *session) mountsChanged(ctx context.Context) {
 	if s.look(ctx); !s.stats.RootPresent {
 		return
 	}
+	s.readMounts(ctx)
+}
+
+// readMounts compares the mounts with what they were.
+func (s *session) readMounts(ctx context.Context) {
+	s.mountsStray = false
 	now, err := readMounts(s.root)
 	if err != nil {
 		s.log.Warn("mounts below the root are not noticed", zap.Error(err))
@@ -114,9 +120,7 @@ func (s *session) mountsChanged(ctx context.Context) {
 		s.rebuild(ctx)
 		return
 	}
-	for _, point := range before.changed(now) {
-		s.backend.recheck(ctx, point, now.below[point] != "")
-	}
+	s.backend.remounted(ctx, before.changed(now), now)
 }
 
 // checkMounts finds the unmounts that were undone before anybody looked: the table is the same, and
@@ -131,7 +135,7 @@ func (s *session) checkMounts(ctx context.Context) {
 		s.rebuild(ctx)
 		return
 	}
-	for _, p := range lost {
-		s.backend.recheck(ctx, p, s.mounts.below[p] != "")
+	if len(lost) > 0 {
+		s.backend.remounted(ctx, topmost(lost), s.mounts)
 	}
 }

@@ -174,6 +174,9 @@ func (s *session) handle(ctx context.Context) {
 		s.rebuild(ctx)
 	default:
 		s.overflowed()
+		if s.mountsStray {
+			s.readMounts(ctx)
+		}
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/watcher/internal/dirent"
 )
 
 // tree is the inotify backend: the watched directories below one root, kept in step with the disk
@@ -32,7 +34,7 @@ type tree struct {
 func newTree(g *ground, open func() (source, error)) *tree {
 	return &tree{
 		ground: g, open: open, polled: newPolledSet(), table: newTable(),
-		counted: make(map[uint64]bool), dirents: make([]byte, direntBuffer),
+		counted: make(map[uint64]bool), dirents: make([]byte, dirent.BufferSize),
 	}
 }
 

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"go.uber.org/zap"
@@ -72,7 +73,7 @@ func (s *session) fallBack(ctx context.Context, err error) {
 }
 
 // insteadOfFailed replaces fanotify when it fails later: privileges were lost, or a filesystem was
-// mounted that it cannot watch.
+// mounted that it cannot watch, or that was the root's.
 func (s *session) insteadOfFailed(ctx context.Context) {
 	f, ok := s.backend.(*fan)
 	if !ok || f.up() {
@@ -82,7 +83,11 @@ func (s *session) insteadOfFailed(ctx context.Context) {
 	f.reading.Wait()
 	f.handle(ctx, func() bool { return true }) // it may know more about contents than a comparison finds
 	f.wait()
-	s.fallBack(ctx, f.failure())
+	if err := f.failure(); !errors.Is(err, errUnmarked) {
+		s.fallBack(ctx, err)
+		return
+	}
+	s.choose(ctx)
 }
 
 // remotes are the places where events do not tell everything: they are compared every PollInterval.

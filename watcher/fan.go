@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -297,11 +298,25 @@ func (f *fan) rebuild(context.Context) {
 	}
 }
 
-func (f *fan) up() bool                                              { return f.failure() == nil }
-func (f *fan) wake() <-chan struct{}                                 { return f.pending.wake }
-func (f *fan) lost() lostEvents                                      { return f.pending.lostEvents() }
-func (f *fan) retry(context.Context)                                 {}
-func (f *fan) unmounted(context.Context, mountTable) (lost []string) { return nil }
+// errUnmarked is no failure of fanotify: it has to begin again.
+var errUnmarked = errors.New("the root's filesystem was mounted anew")
+
+func (f *fan) unmounted(context.Context, mountTable) []string {
+	lost, err := f.group.Unmarked()
+	if err != nil {
+		f.log.Debug("whether filesystems are still marked is not known", zap.Error(err))
+	}
+	if slices.Contains(lost, f.root) {
+		f.fail(errUnmarked)
+		return nil
+	}
+	return lost
+}
+
+func (f *fan) up() bool              { return f.failure() == nil }
+func (f *fan) wake() <-chan struct{} { return f.pending.wake }
+func (f *fan) lost() lostEvents      { return f.pending.lostEvents() }
+func (f *fan) retry(context.Context) {}
 
 // rootUnwatched: what happened in the root while it, or one above it, had another name was told as
 // something outside.

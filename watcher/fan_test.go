@@ -1,9 +1,12 @@
 package watcher
 
 import (
+	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // startFan begins to watch root by fanotify, without a session.
@@ -52,4 +55,60 @@ func TestFanBarrier(t *testing.T) {
 		t.Errorf("read %v", list)
 	}
 	h.await("the barrier", func() bool { return f.passed() != before })
+}
+
+// ownMounts gives a process a mount namespace, and leaves it its privileges.
+func ownMounts() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+}
+
+// TestFanRemounted unmounts and mounts again before anybody looks: the mount table is the same, and the marks
+// are gone.
+func TestFanRemounted(t *testing.T) {
+	t.Parallel()
+	needFanotify(t)
+	if !inChild(t, ownMounts()) {
+		return
+	}
+	for _, point := range []string{"/m", "/."} {
+		root := t.TempDir()
+		at := root
+		mount(t, root)
+		if point == "/m" {
+			at = root + point
+			mkdir(t, at)
+			mount(t, at)
+		}
+		h := newHarness(t, Config{Root: root, Backend: BackendFanotify})
+		s := newSession(h.w, h.emit)
+		t.Cleanup(s.close)
+		s.look(t.Context())
+		unmount(t, at)
+		mount(t, at)
+		mkdir(t, at+"/d")
+		if got, want := s.backend.unmounted(t.Context(), s.mounts), at; point == "/m" && !cmp.Equal(got, []string{want}) {
+			t.Errorf("unmounted gives %q, want %q", got, want)
+		}
+		s.mountsMoved = true
+		s.checkMounts(t.Context())
+		if point == "/." {
+			<-s.backend.wake()
+			s.handle(t.Context())
+		}
+		s.flush()
+		h.take()
+		write(t, at+"/d/f", "")
+		h.await("the event", func() bool {
+			select {
+			case <-s.backend.wake():
+				s.handle(t.Context())
+				s.flush()
+			default:
+			}
+			return h.has(Change{Path: "m/d/f"}) || h.has(Change{Path: "d/f"})
+		})
+		if s.backend.name() != BackendFanotify || len(h.logged(zapcore.WarnLevel, "")) > 0 {
+			t.Errorf("%s: %s", s.backend.name(), h.logText())
+		}
+	}
 }

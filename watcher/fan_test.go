@@ -1,6 +1,9 @@
 package watcher
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -60,6 +63,34 @@ func TestFanBarrier(t *testing.T) {
 // ownMounts gives a process a mount namespace, and leaves it its privileges.
 func ownMounts() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+}
+
+// TestFanotifyLimit has no group, and no mark, to be had: the message tells what to raise.
+func TestFanotifyLimit(t *testing.T) {
+	t.Parallel()
+	if !inChild(t, ownNamespaces()) {
+		return
+	}
+	root := t.TempDir()
+	mount(t, root)
+	for _, limit := range []string{"groups", "marks"} {
+		path := "/proc/sys/user/max_fanotify_" + limit
+		old, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, []byte("0"), 0)
+		}
+		if err != nil {
+			t.Skipf("a user namespace's own limit cannot be set: %v", err)
+		}
+		h := start(t, Config{Root: root, Backend: BackendFanotify})
+		got := h.logged(zapcore.WarnLevel, "inotify is used")
+		if len(got) != 1 || !strings.Contains(fmt.Sprint(got[0].ContextMap()["error"]), "raise fs.fanotify.max_user_"+limit) {
+			t.Errorf("want one warning that tells how to help it, got:\n%s", h.logText())
+		}
+		h.expectSeen("f")
+		h.stop()
+		must(t, os.WriteFile(path, old, 0))
+	}
 }
 
 // TestFanRemounted unmounts and mounts again before anybody looks: the mount table is the same, and the marks

@@ -44,10 +44,14 @@ func (t *tree) rebuild(ctx context.Context) {
 func (t *tree) openInstance() (*instance, error) {
 	t.wait()
 	i, err := openInstance(t.open)
-	if err == nil {
-		i.pending.tapped = t.announce != nil
+	if err != nil {
+		return nil, err
 	}
-	return i, err
+	i.pending.tapped = t.announce != nil
+	if t.announce == nil { // nobody who wants events waits for a barrier
+		_ = i.barrier.open(i.src) // it is tried again, and told, when it is wanted
+	}
+	return i, nil
 }
 
 // noInstance polls the whole root.

@@ -227,7 +227,7 @@ func TestReadLimit(t *testing.T) {
 	if l := readLimit("watches"); l.value <= 0 || l.name == "" {
 		t.Errorf("limit is %+v", l)
 	}
-	if l := readLimit("nothing"); l.value != 0 || l.name != "fs.inotify.max_user_nothing" {
+	if l := readLimit("nothing"); l.value != -1 || l.name != "fs.inotify.max_user_nothing" {
 		t.Errorf("limit is %+v", l)
 	}
 }

@@ -16,6 +16,8 @@ var (
 	ErrUnsupported = errors.New("not supported by kernel or filesystem")
 	// ErrPrivilege: CAP_SYS_ADMIN (for the mark) or CAP_DAC_READ_SEARCH (for handles) is missing.
 	ErrPrivilege = errors.New("needs CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH")
+	// ErrLimit: the user has as many groups, marks or open files as allowed.
+	ErrLimit = errors.New("limit reached")
 	// ErrSilent: all calls succeeded, and no event came.
 	ErrSilent = errors.New("filesystem tells no events")
 )
@@ -134,6 +136,10 @@ func classify(err error) error {
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP),
 		errors.Is(err, unix.ENODEV), errors.Is(err, unix.EXDEV):
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	case errors.Is(err, unix.EMFILE): // fanotify_init(2) has one error for both
+		return fmt.Errorf("%w: raise fs.fanotify.max_user_groups (in a user namespace: user.max_fanotify_groups) or that of open files: %w", ErrLimit, err)
+	case errors.Is(err, unix.ENOSPC):
+		return fmt.Errorf("%w: raise fs.fanotify.max_user_marks (in a user namespace: user.max_fanotify_marks): %w", ErrLimit, err)
 	}
 	return privileged(err)
 }

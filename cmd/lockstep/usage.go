@@ -27,12 +27,12 @@ Watching
       --quiet=PATTERN=TIME[,MOST]
                           what matches must have been quiet for TIME, and waits for MOST at
                           the longest (default four times TIME), as '*.log=30s,5m'
-      --watch-backend=B   inotify (a watch for each directory), fanotify (one mark for a file
-                          system; root only) or auto: fanotify where a probe shows it to work
+      --watch-backend=B   inotify (a watch for each directory), fanotify (one mark for a
+                          file system; root only), or auto: fanotify where a probe succeeds
       --poll-interval=TIME
                           how often what cannot be watched is compared (default 10s)
-      --index=off         no index of the tree: 64 bytes a file less at the most, but everything
-                          is compared with DST when events are lost
+      --index=off         no index of the tree, which takes 25 to 30 bytes a file: all is
+                          compared with DST when events are lost
       --grace=TIME        how long a stop may take to send what is pending (default 10s)
       --no-tune           leave the kernel's inotify limits alone
       --no-prewarm        open a connection to a daemon when it is needed, not ahead

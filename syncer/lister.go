@@ -22,6 +22,7 @@ type lister struct {
 	believed believed        // files that need no comparison by content
 	hollow   hollow
 	missing  bool // a changed directory that turns out to be hollow is to be deleted
+	whole    bool // and so it is, by pruning the directory that it is in
 }
 
 // tree adds top with everything below it.
@@ -49,8 +50,12 @@ func (l *lister) tree(ctx context.Context, top flist.Entry) error {
 		return nil
 	}
 	err := l.src.Walk(ctx, top, visit, func(p report.Problem) { l.problems = append(l.problems, p) })
-	if l.hollow.end(top.Name) && l.missing && err == nil {
+	switch hollow := l.hollow.end(top.Name); {
+	case err != nil || !hollow:
+	case l.missing:
 		l.entries.Add(flist.Entry{Name: top.Name})
+	case l.whole && l.prune:
+		return l.siblings(ctx, parent(top.Name))
 	}
 	return err
 }

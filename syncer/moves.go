@@ -52,6 +52,7 @@ func (b believed) unmark(e *flist.Entry) {
 func (s *Syncer) usesMoves() bool {
 	o := &s.cfg.Options
 	return o.Delete && o.Recurse && o.Perms && s.pushed && !s.suspect && !s.place.single &&
+		!(s.cfg.Filter.PerDir() && s.cfg.Target.Remote()) && // its files may keep what is at the old name, and are not known here
 		!o.DryRun && !o.Backup && o.BackupDir == "" && !o.Existing && !o.IgnoreExisting && !o.Inplace && !o.Append && !o.AppendVerify &&
 		o.MaxSize < 0 && o.MinSize <= 0 && !o.Relative && o.Files == nil
 }
@@ -101,7 +102,7 @@ func (s *Syncer) moves(tree *source.Tree, b *Batch, hints []Move, plan *source.P
 		from, to := s.transferName(h.From), s.transferName(h.To)
 		e, err := tree.Lstat(to)
 		if err != nil || !e.IsDir() && !e.IsRegular() || e.Flags&flist.Linked != 0 ||
-			s.rules.ExcludedPath(from, e.IsDir()) || s.rules.ExcludedPath(to, e.IsDir()) {
+			!sameRules(tree, from, to) || excludedPath(tree, from, e.IsDir()) || excludedPath(tree, to, e.IsDir()) {
 			continue
 		}
 		if _, known := m.at[to]; known || used[from] || !f.comes(to) || !f.goes(from) {
@@ -112,6 +113,25 @@ func (s *Syncer) moves(tree *source.Tree, b *Batch, hints []Move, plan *source.P
 		m.list = append(m.list, moved{from: from, to: e, sure: sure})
 	}
 	return m
+}
+
+// excludedPath says whether name, or a directory above it, takes no part, or may take none.
+func excludedPath(tree *source.Tree, name string, isDir bool) bool {
+	for dir := parent(name); dir != "."; dir = parent(dir) {
+		if out, err := tree.Rules().Excluded(dir, true); out || err != nil {
+			return true
+		}
+	}
+	out, err := tree.Rules().Excluded(name, isDir)
+	return out || err != nil
+}
+
+// sameRules says whether both names are subject to the same rules: what is moved between others would
+// keep on the target what takes no part at its new place.
+func sameRules(tree *source.Tree, a, b string) bool {
+	inA, errA := tree.Rules().In(parent(a))
+	inB, errB := tree.Rules().In(parent(b))
+	return errA == nil && errB == nil && inA == inB
 }
 
 // fate is what a push does with a name.

@@ -54,7 +54,12 @@ func (d *remote) runLinks(ctx context.Context, r *relinking, checksum bool, know
 	for name := range r.job.Alias {
 		r.implied(name)
 	}
+	rules, err := d.cfg.Filter.Wire(d.cfg.DeleteExcluded)
+	if err != nil {
+		return Stats{}, nil // the push that follows will tell
+	}
 	r.job.List = sender.NewList(r.entries)
+	r.job.Filter, r.job.Prune = rules, len(rules) > 0 // what stands at a new name may have to make way
 	o := d.options()
 	o.HardLinks, o.Checksum = true, checksum
 	o.SizeOnly, o.IgnoreTimes, o.Update, o.Fuzzy, o.DelayUpdates = false, false, false, false, false

@@ -67,7 +67,7 @@ func (d *remote) full(ctx context.Context, src *source.Tree, j job) (Report, err
 	if err := l.tree(ctx, top); err != nil {
 		return Report{}, err
 	}
-	return d.run(ctx, src, l, false)
+	return d.run(ctx, src, l)
 }
 
 // inPieces says whether a walk will do. Of a file with several names none is known to be in doubt
@@ -104,7 +104,10 @@ func (d *remote) whole(ctx context.Context, src *source.Tree, plan source.Plan, 
 }
 
 func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
-	l := lister{src: src, prune: j.prune, since: j.since, believed: j.believed, hollow: newHollow(&d.cfg.Options), missing: j.prune && !d.old}
+	// A peer decides about a single name as if it was no directory, and by files of rules of its own:
+	// where it may have such files, it prunes the directory that the name was in.
+	perDir := d.cfg.Filter.PerDir()
+	l := lister{src: src, prune: j.prune, since: j.since, believed: j.believed, hollow: newHollow(&d.cfg.Options), missing: j.prune && !d.old && !perDir, whole: perDir}
 	plan, err := l.hollow.leaveOut(ctx, src, plan, j.prune)
 	if err != nil {
 		return Report{}, err
@@ -120,8 +123,9 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 			return Report{}, err
 		}
 	}
+	whole := d.old || perDir
 	for _, name := range plan.Missing {
-		if !d.old {
+		if !whole {
 			l.entries.Add(flist.Entry{Name: name})
 		} else if err := l.siblings(ctx, parent(name)); err != nil {
 			return Report{}, err
@@ -138,12 +142,12 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 	for _, e := range plan.Parents {
 		l.entries.Add(e)
 	}
-	return d.run(ctx, src, l, len(plan.Missing) > 0)
+	return d.run(ctx, src, l)
 }
 
 // run pushes a list; a second run compares by content what the first one's look at size
 // and time passed over although its bytes are said to have changed.
-func (d *remote) run(ctx context.Context, src *source.Tree, l lister, missing bool) (Report, error) {
+func (d *remote) run(ctx context.Context, src *source.Tree, l lister) (Report, error) {
 	rules, err := d.cfg.Filter.Wire(d.cfg.DeleteExcluded)
 	if err != nil {
 		return Report{}, report.Fail(CodeUsage, err, "")
@@ -151,8 +155,9 @@ func (d *remote) run(ctx context.Context, src *source.Tree, l lister, missing bo
 	j := sender.Job{
 		List:   sender.NewList(l.entries),
 		Delete: l.prune,
-		// Deleting a directory spares what a rule protects in it only if the peer knows the rules.
-		Prune:  l.pruned || missing && len(rules) > 0,
+		// Deleting a directory, also where it makes way for something else, spares what a rule protects
+		// in it only if the peer knows the rules.
+		Prune:  l.pruned || l.prune && len(rules) > 0,
 		Filter: rules,
 	}
 	res, err := d.push(ctx, src, &j)

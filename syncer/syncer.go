@@ -78,9 +78,10 @@ func (j *job) mark(e *flist.Entry) {
 type Syncer struct {
 	cfg    Config
 	place  place
-	rules  *filter.List // as they are for the source's root
 	target pusher
 	src    source.Options
+	// watchRules decide between pushes. A push reads its own: what it began with counts to its end.
+	watchRules *filter.Tree
 
 	root     *source.Identity // who the source is; nil before the first push
 	suspect  bool             // it was empty when it was first seen: it may not be who it seems
@@ -102,10 +103,10 @@ func New(cfg Config) (*Syncer, error) {
 	if cfg.Filter, err = cfg.Filter.With(impliedRules(&cfg.Options)...); err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
-	rules := cfg.Filter.At(place.root)
-	s := &Syncer{cfg: cfg, place: place, rules: rules, failures: map[string]int{}}
+	s := &Syncer{cfg: cfg, place: place, failures: map[string]int{}}
 	s.src = source.Options{Set: cfg.Options, Prefix: place.prefix, ListAll: cfg.Delete && cfg.Target.Remote()}
-	s.src.Filter, s.src.Scope = rules, place.scope
+	s.src.Filter, s.src.Scope = cfg.Filter.At(place.root), place.scope
+	s.watchRules = source.WatchRules(place.root, s.src)
 	if cfg.HardLinks && cfg.Keep {
 		s.src.Linked = s.links.add
 	}
@@ -149,7 +150,10 @@ func (s *Syncer) watched() string {
 	return ""
 }
 
-// Excluded says whether a path below WatchRoot takes no part in any push.
+// Excluded says whether a path below WatchRoot takes no part in any push, as things are: per-directory
+// files of rules are read for it. Where they cannot be read nothing is excluded, and the push tells.
+// It decides about this very path: whoever walks asks for the directories above first. It is safe for
+// concurrent use.
 func (s *Syncer) Excluded(name string, isDir bool) bool {
 	if s.place.single {
 		return name != path.Base(s.place.prefix)
@@ -164,7 +168,24 @@ func (s *Syncer) Excluded(name string, isDir bool) bool {
 	case source.Above:
 		return false
 	}
-	return s.rules.Excluded(name, isDir)
+	excluded, err := s.watchRules.Excluded(name, isDir)
+	return excluded && err == nil
+}
+
+// RuleDir says whether a change of a path below WatchRoot changes filter rules: it is a per-directory
+// file of rules (dir-merge), or one that such a file merges. Then everything in and below dir, a directory
+// of WatchRoot, may take part, or not any more, and what was known of its rules is dropped. That is where
+// the file is, but for one that is merged from elsewhere. It is safe for concurrent use.
+func (s *Syncer) RuleDir(name string) (dir string, ok bool) {
+	if s.place.single || name == "." && s.place.prefix == "" {
+		return "", false
+	}
+	dir, ok = s.watchRules.RuleFile(s.transferName(name))
+	if !ok {
+		return "", false
+	}
+	s.watchRules.Forget(dir)
+	return s.watchName(dir), true
 }
 
 // transferName is a watched path's name in the transfer.

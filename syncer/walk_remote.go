@@ -52,7 +52,7 @@ func (d *remote) finish(ctx context.Context, src *source.Tree, w *walk, rep Repo
 	if l.entries.Len() == 0 {
 		return rep, nil
 	}
-	second, err := d.less(rep.Stats.Deleted).run(ctx, src, l, false)
+	second, err := d.less(rep.Stats.Deleted).run(ctx, src, l)
 	for _, ok := range there {
 		if ok {
 			second.Stats.Dirs-- // the walk had it too
@@ -67,7 +67,7 @@ func (d *remote) repeat(ctx context.Context, src *source.Tree, l lister, top fli
 	if err := l.tree(ctx, top); err != nil {
 		return rep, err
 	}
-	second, err := d.less(rep.Stats.Deleted).run(ctx, src, l, false)
+	second, err := d.less(rep.Stats.Deleted).run(ctx, src, l)
 	s := &rep.Stats
 	s.Files, s.Dirs, s.Links, s.Specials, s.Devices, s.TotalSize = 0, 0, 0, 0, 0, 0
 	rep.Problems = nil // they come again, or are over

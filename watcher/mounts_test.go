@@ -97,7 +97,7 @@ func TestCheckMounts(t *testing.T) {
 	h.await("silent end of the watch", func() bool { return !s.inotify.inst.watched(map[string]bool{root + "/m": true})[root+"/m"] })
 	s.mountsMoved = true
 	s.checkMounts(t.Context())
-	if got := s.suspects.take(); len(got) != 1 || got[0] != (Change{Path: "m", Tree: true}) || s.inotify.watches() != 3 {
+	if got := s.marks.take(); len(got) != 1 || got[0] != (Change{Path: "m", Tree: true, Content: true}) || s.inotify.watches() != 3 {
 		t.Errorf("want the mount watched anew, got %v, %d watches", got, s.inotify.watches())
 	}
 }

@@ -15,14 +15,14 @@ import (
 
 // rawSource is an inotify descriptor of our own. It is for those who want the events themselves:
 // fsnotify hides whether a name was made or moved in, whether it is a directory, and the cookie. To
-// keep trees in step needs none of that, so fsnotify it is there.
+// keep trees in step none of that is needed.
 type rawSource struct {
 	file *os.File // in Go's poller, so that Close ends a Read
 	fd   int
 	ops  Op // told by watches that are added from now on
 	all  Op
 
-	mu   sync.Mutex // guards the tables
+	mu   sync.Mutex // guards the tables, and adding to them
 	path map[int32]string
 	wd   map[string]int32
 }
@@ -70,12 +70,12 @@ func openRaw(extra Op) (*rawSource, error) {
 // add watches the directory at path. An inode that has a watch already keeps that one, under the new
 // name (inotify_add_watch(2)).
 func (r *rawSource) add(path string) error {
+	r.mu.Lock() // also while the watch is added: its events must find the path
+	defer r.mu.Unlock()
 	wd, err := unix.InotifyAddWatch(r.fd, path, r.ops.mask()|unix.IN_ONLYDIR|unix.IN_DONT_FOLLOW)
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if old, ok := r.path[int32(wd)]; ok && r.wd[old] == int32(wd) {
 		delete(r.wd, old)
 	}

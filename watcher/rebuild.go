@@ -86,8 +86,14 @@ func (t *tree) salvage() {
 	}
 }
 
-// recheck watches and marks the directory abs anew, after a mount there came or went.
-func (t *tree) recheck(ctx context.Context, abs string, _ bool) {
+// remounted watches and marks directories anew, after a mount there came or went.
+func (t *tree) remounted(ctx context.Context, points []string, _ mountTable) {
+	for _, p := range points {
+		t.recheck(ctx, p)
+	}
+}
+
+func (t *tree) recheck(ctx context.Context, abs string) {
 	rel, ok := relPath(t.root, abs)
 	if !ok || t.inst == nil || t.excluded(rel, true) {
 		return
@@ -96,7 +102,15 @@ func (t *tree) recheck(ctx context.Context, abs string, _ bool) {
 		return // below something that is excluded or on another filesystem
 	}
 	t.addTree(ctx, abs)
-	t.doubt(abs)
+	// Not a doubt: records may have been renewed since, and events been lost with the watches.
+	t.marks.add(Change{Path: rel, Tree: true, Content: true})
+}
+
+// reconsider watches abs anew, unless it is not watched at all.
+func (t *tree) reconsider(ctx context.Context, abs string) {
+	if t.inst != nil && t.at(abs) != nil {
+		t.addTree(ctx, abs)
+	}
 }
 
 // close lets the instance end in the background; wait waits for it.

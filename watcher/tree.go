@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/watcher/internal/dirent"
 )
 
 // tree is the inotify backend: the watched directories below one root, kept in step with the disk
@@ -32,7 +34,7 @@ type tree struct {
 func newTree(g *ground, open func() (source, error)) *tree {
 	return &tree{
 		ground: g, open: open, polled: newPolledSet(), table: newTable(),
-		counted: make(map[uint64]bool), dirents: make([]byte, direntBuffer),
+		counted: make(map[uint64]bool), dirents: make([]byte, dirent.BufferSize),
 	}
 }
 
@@ -76,6 +78,7 @@ func (t *tree) event(ctx context.Context, name string, op Op) {
 	if !ok {
 		return
 	}
+	t.rules(rel)
 	if rel != "." {
 		op &^= OpDeleteSelf | OpMoveSelf // the directory above tells the same
 	}

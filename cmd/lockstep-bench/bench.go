@@ -54,6 +54,9 @@ func measurements() []measurement {
 		{"move", (*bench).move},
 		{"memory", (*bench).memory},
 		{"many", (*bench).million},
+		{"start", (*bench).startUp},
+		{"events", (*bench).events},
+		{"idle", (*bench).idle},
 	}
 }
 
@@ -117,7 +120,7 @@ func (b *bench) open() (err error) {
 		return fmt.Errorf("%q has %d MiB free, %d MiB are needed (-dir names another place, -short needs less)",
 			b.dir, fs.free>>20, b.sizes.needDisk>>20)
 	}
-	if b.restore, err = raiseWatches(2 * max(b.sizes.MemoryFiles, slices.Max(b.sizes.LatencyTrees)) / filesPerDir); err != nil {
+	if b.restore, err = raiseWatches(b.sizes.watchedDirs()); err != nil {
 		return err
 	}
 	if b.results.Host, err = b.describe(); err != nil {

@@ -58,8 +58,8 @@ type watching struct {
 	err    error         // how it ended; to be read after exited
 }
 
-// watch starts "lockstep --watch --delete" on a tree.
-func (b *bench) watch(src string, to place) (*watching, error) {
+// watch starts "lockstep --watch --delete" on a tree, with further options.
+func (b *bench) watch(src string, to place, options ...string) (*watching, error) {
 	b.watches++
 	name := filepath.Join(b.dir, fmt.Sprintf("watch-%d.log", b.watches))
 	log, err := os.Create(name)
@@ -67,7 +67,8 @@ func (b *bench) watch(src string, to place) (*watching, error) {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := command(b.ctx, b.lockstep, "--watch", "--delete", "--no-tune", src+"/", to.target)
+	args := append([]string{"--watch", "--delete", "--no-tune"}, options...)
+	cmd := command(b.ctx, b.lockstep, append(args, src+"/", to.target)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %q: %w", cmd.Args, err)

@@ -11,6 +11,11 @@
 //     the replica is equal, and the bytes on the wire.
 //   - delta: 4 KiB change in a large file; the bytes on the wire and the time of one push.
 //   - first, nothing: the first push of a tree, and a push of a tree that is there already.
+//   - start: how long "lockstep --watch" takes from its start until it watches a tree of many directories,
+//     with either backend. Beside it a bare inotify_add_watch(2) for each directory.
+//   - events: four writers make events at a rate of 50,000 a second; what either backend needs of a
+//     processor, and whether the kernel's queue overflows.
+//   - idle: what "lockstep --watch" needs where nothing happens.
 //   - memory: what "lockstep --watch" takes after the first push and after a time of churn.
 //
 // The clock decides nothing: what misses its target is marked in the table, and the exit code is 0.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,7 +52,36 @@ func (b *bench) latency() error {
 		b.add(row{Measurement: "latency", Case: kind, Value: "largest tree to smallest", Samples: len(medians),
 			Ratio: number(medians[last] / medians[0])}.ratioAtMost(sameInAllTrees))
 	}
+	return b.latencyBackends()
+}
+
+// latencyBackends is the same with either backend, whatever is the default here.
+func (b *bench) latencyBackends() error {
+	t, err := b.tree(slices.Max(b.sizes.LatencyTrees))
+	if err != nil {
+		return err
+	}
+	to, err := b.replica(t, "local")
+	if err != nil {
+		return err
+	}
+	for _, backend := range backends() {
+		ms, err := b.latencyWatched(t, to, t.differentFiles(2), "--watch-backend="+backend)
+		if err != nil {
+			return fmt.Errorf("%s: %w", backend, err)
+		}
+		r := row{Measurement: "latency", Case: fmt.Sprintf("local, %d files, %s", t.spec.Files, backend), Unit: "ms", Samples: len(ms)}
+		r.Value, r.Lockstep = "median", number(median(ms))
+		b.add(r.atMost(localLatency))
+	}
 	return nil
+}
+
+// differentFiles gives another file each time, because one that comes back at once is hot and made to wait.
+func (t tree) differentFiles(seed uint64) func() string {
+	files := rand.New(rand.NewPCG(seed, uint64(t.spec.Files))).Perm(t.spec.Files)
+	i := -1
+	return func() string { i++; return t.file(files[i%len(files)]) }
 }
 
 // latencyOf gives milliseconds from the start of a write until the replica is equal, and those that
@@ -61,13 +91,7 @@ func (b *bench) latencyOf(t tree, kind string) (ours, theirs []float64, err erro
 	if err != nil {
 		return nil, nil, err
 	}
-	// Different files, because one that comes back at once is hot and made to wait.
-	files := rand.New(rand.NewPCG(1, uint64(t.spec.Files))).Perm(t.spec.Files)
-	next := func() string {
-		name := t.file(files[0])
-		files = files[1:]
-		return name
-	}
+	next := t.differentFiles(1)
 	if ours, err = b.latencyWatched(t, to, next); err != nil {
 		return nil, nil, err
 	}
@@ -88,12 +112,12 @@ func (b *bench) latencyOf(t tree, kind string) (ours, theirs []float64, err erro
 	return ours, theirs, nil
 }
 
-func (b *bench) latencyWatched(t tree, to place, next func() string) (ms []float64, err error) {
+func (b *bench) latencyWatched(t tree, to place, next func() string, options ...string) (ms []float64, err error) {
 	entries, err := snapshot(t.dir)
 	if err != nil {
 		return nil, err
 	}
-	w, err := b.watch(t.dir, to)
+	w, err := b.watch(t.dir, to, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,9 @@ func main() {
 	// The kernel ends the children when the thread that started them ends (prctl(2),
 	// PR_SET_PDEATHSIG), and this one lasts as long as the process.
 	runtime.LockOSThread()
+	if role := os.Getenv(roleEnv); role != "" {
+		os.Exit(play(role, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -74,7 +77,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	o := options{sizes: fullSizes()}
 	fs := flag.NewFlagSet("lockstep-bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	short := fs.Bool("short", false, "smaller trees and fewer repetitions: under 40 s")
+	short := fs.Bool("short", false, "smaller trees and fewer repetitions: under a minute")
 	fs.StringVar(&o.lockstep, "lockstep", "./lockstep", "the `program` to measure")
 	fs.StringVar(&o.rsync, "rsync", "rsync", "the `program` to measure beside it, and the daemon")
 	fs.StringVar(&o.dir, "dir", "", "work in a new directory below `DIR`, up to 12 GiB (default: the system's temporary directory; with -short /dev/shm where it has 1 GiB)")

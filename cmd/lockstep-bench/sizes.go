@@ -24,6 +24,13 @@ type sizes struct {
 	SmallPairs   int
 	ManyFiles    int
 	ManyPairs    int
+	StartDirs    int
+	StartRuns    int
+	EventWork    []string // what the writers do
+	EventTime    time.Duration
+	EventQueue   int // fs.inotify.max_queued_events meanwhile; 0: as it is
+	IdleFiles    int
+	IdleTime     time.Duration
 	MemoryFiles  int
 	ChurnTime    time.Duration
 	needDisk     int64 // bytes, at the peak
@@ -40,6 +47,9 @@ func fullSizes() sizes {
 		MoveFiles: 2_000, MoveSize: 500 << 20,
 		FirstFiles: 100_000, FirstPairs: 5, NothingPairs: 1,
 		SmallFiles: 10_000, SmallPairs: 5, ManyFiles: 1_000_000, ManyPairs: 1,
+		StartDirs: 200_000, StartRuns: 5,
+		EventWork: works(), EventTime: 10 * time.Second, EventQueue: eventQueue,
+		IdleFiles: 100_000, IdleTime: 30 * time.Second,
 		MemoryFiles: 100_000, ChurnTime: time.Minute,
 		needDisk: 12 << 30,
 	}
@@ -54,6 +64,9 @@ func shortSizes() sizes {
 		MoveFiles: 400, MoveSize: 40 << 20,
 		FirstFiles: 20_000, FirstPairs: 1, NothingPairs: 2,
 		SmallFiles: 2_000, SmallPairs: 3, ManyFiles: 20_000, ManyPairs: 1,
+		StartDirs: 20_000, StartRuns: 3,
+		EventWork: works()[:1], EventTime: 2 * time.Second, EventQueue: eventQueue,
+		IdleFiles: 5_000, IdleTime: 3 * time.Second,
 		MemoryFiles: 5_000, ChurnTime: 10 * time.Second,
 		needDisk: 1 << 30,
 	}

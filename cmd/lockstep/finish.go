@@ -23,6 +23,11 @@ func (l *line) finish() error {
 	if err := errors.Join(l.finishPartial(), l.finishBackup()); err != nil {
 		return err
 	}
+	if l.cvs { // behind all other rules (rsync(1), --cvs-exclude)
+		if err := l.s.Filter.CVSExclude(); err != nil {
+			return err
+		}
+	}
 	if l.hasFilesFrom {
 		return l.finishFiles()
 	}

@@ -73,8 +73,8 @@ type line struct {
 	usermap, groupmap    string // the option that mapped users, groups
 	filesFrom            string
 	hasFilesFrom, zeroes bool // --files-from, --from0
-	hasSuffix            bool
-	compressed           int // -z, counted
+	hasSuffix, cvs       bool // --suffix, --cvs-exclude
+	compressed, perDir   int  // -z, -F: counted
 }
 
 func newLine(s *agent.Settings) *line {

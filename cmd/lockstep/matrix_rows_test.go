@@ -35,6 +35,8 @@ const (
 	// rsync 3.5.0 generator.c, recv_generator: dest_mode is asked before the old kind is cleared away.
 	otherKind = "what takes the place of another kind is new, and has the source's permissions; rsync gives it those of what stood there"
 	linksTo   = "rsync links the others to the name that is up to date; lockstep writes the file, and keeps what each name was"
+	readEarly = "a directory makes way for a file, and for it rsync reads the old rule files above: a file that those name it does not look for again"
+	inherits  = "what rsync deletes late goes without the rules of the directories above; lockstep keeps what they protect"
 	noCode    = "the daemon does not tell rsync"
 )
 
@@ -91,6 +93,16 @@ func matrixAlone() []row {
 		{args: "-am --exclude=*.tmp"},
 		{args: "-a --exclude=*.tmp --include=*.gz --exclude=dir/deep"},
 		{args: "-a --exclude-from=rules"},
+		{args: "-aF"},
+		{args: "-aFF"},
+		{args: "-a --filter=:en_.rsync-filter"},
+		{args: "-a --filter=:w-_.rules"},
+		{args: "-a --filter=:s_/.rsync-filter"},
+		{args: "-aC"},
+		{args: "-a --filter=:C"},
+		{args: "-a --filter=-C"},
+		{args: "-aFR", source: "src/dir/"},
+		{args: "-arF --files-from=list"},
 		{args: "-a --max-size=1K"},
 		{args: "-a --max-size=20KB-1"},
 		{args: "-a --min-size=5k"},
@@ -136,6 +148,19 @@ func matrixAlone() []row {
 		{args: "-a --delete-after"},
 		{args: "-a --delete --exclude=*.tmp"},
 		{args: "-a --delete-excluded --exclude=*.tmp"},
+		{args: "-aF --delete"},
+		{args: "-aFF --delete"},
+		{args: "-aF --delete-before"},
+		{args: "-aF --delete-after", but: local("changed", "dir/text.gz", "links/changed"), why: readEarly},
+		{args: "-aF --delete-excluded"},
+		{args: "-aC --delete"},
+		{args: "-a --delete --filter=:s_.rsync-filter"},
+		{args: "-a --delete --filter=:r_.rsync-filter"},
+		{args: "-a --delete --filter=:n_.rsync-filter --exclude=*.tmp"},
+		{args: "-aFm --delete"},
+		{args: "-aFR --delete", source: "src/dir/"},
+		{args: "-arF --files-from=list --delete"},
+		{args: "-aF --delete-delay", but: local("goes", "goes/c.keep"), why: inherits},
 		{args: "-a --delete --ignore-errors"},
 		{args: "-a --max-delete=2 --delete", code: map[string]int{"daemon": 25}, why: noCode},
 		{args: "-a", clash: true, unseen: "the row that it is compared with has the clash as well"},

@@ -42,6 +42,7 @@ func matrixSandbox(t testing.TB, root string) {
 	f.names()
 	f.types()
 	f.extra()
+	f.ruleFiles()
 	f.file("list", "# a comment\n/dir/deep\nchanged\n\nhard/one\nnew-dir/\nlinks/safe\n", 0o644, 0)
 	f.file("list0", "dir/deep/file\x00new\x00names/line\nend\x00", 0o644, 0)
 	f.file("rules", "*.tmp\n; a comment\n/dir/deep/\n", 0o644, 0)
@@ -78,6 +79,27 @@ func noise(seed byte, n int) string {
 	data := make([]byte, n)
 	rand.NewChaCha8([32]byte{seed}).Read(data)
 	return string(data)
+}
+
+// ruleFiles: rules in the directories themselves, that differ from those of the target.
+func (f forest) ruleFiles() {
+	f.file("src/.rsync-filter", "# a comment\n- *.tmp\n: .rules\n+ /dir/deep/\n- /new\n", 0o644, 0)
+	f.file("src/dir/.rsync-filter", "+ only.tmp\n- /deep/file\n", 0o644, 0)
+	f.file("src/new-dir/.rsync-filter", "!\n- big-copy\n. ./sub/more\n", 0o644, 0)
+	f.file("src/new-dir/sub/more", "- file\n", 0o644, 0)
+	f.file("src/dir/.rules", "- text.gz\n", 0o644, 0)
+	f.file("src/.rules", "- changed\n", 0o644, 0)
+	f.file("src/dir/.cvsignore", "only.tmp text.gz\n", 0o644, 0)
+	f.file("src/dir/main.o", "left out with -C", 0o644, 0)
+	f.file("dst/.rsync-filter", "- *.keep\n- /kept-by-rule/\n: .rules\n", 0o644, time.Hour)
+	f.file("dst/dir/.rsync-filter", "- in-dir*\n", 0o644, time.Hour)
+	f.file("dst/.rules", "-p perishes\n", 0o644, time.Hour)
+	for _, name := range []string{"a.keep", "dir/b.keep", "dir/deep/in-dir-2", "dir/in-dir", "dir/goes", "kept-by-rule/x", "goes/x", "goes/c.keep",
+		"goes-too/perishes", "perishes", "rules-below/.rsync-filter", "rules-below/x", "dir/old.o"} {
+		f.file("dst/"+name, "of the target: "+name, 0o644, time.Hour)
+	}
+	f.file("dst/rules-below/.rsync-filter", "- stays\n", 0o644, 0)
+	f.file("dst/rules-below/deep/stays", "", 0o644, 0)
 }
 
 // contents: every way in which the data of a file and of its older version can differ.

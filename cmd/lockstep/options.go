@@ -86,10 +86,24 @@ func (l *line) addSelection() {
 	l.val("exclude", "", func(v string) error { return s.Filter.Exclude(v) })
 	l.val("include", "", func(v string) error { return s.Filter.Include(v) })
 	l.val("filter", "f", func(v string) error { return s.Filter.Filter(v) })
+	l.try("", "F", l.perDirectory)
+	l.set("cvs-exclude", "C", &l.cvs)
 	l.val("exclude-from", "", fromFile(s.Filter.ExcludeFrom))
 	l.val("include-from", "", fromFile(s.Filter.IncludeFrom))
 	l.set("allow-empty", "", &s.AllowEmpty)
 	l.set("delete-unmounted", "", &s.DeleteUnmounted)
+}
+
+// perDirectory is -F: once for the files, a second time to leave them out themselves.
+func (l *line) perDirectory() error {
+	l.perDir++
+	switch l.perDir {
+	case 1:
+		return l.s.Filter.Filter("dir-merge /.rsync-filter")
+	case 2:
+		return l.s.Filter.Filter("exclude .rsync-filter")
+	}
+	return nil
 }
 
 // addAttributes: what is kept of it.

@@ -27,7 +27,6 @@ var unsupported = []struct{ options, why string }{
 		"what is printed is chosen with -v, -i, -q, --stats and --progress, what --watch logs with --log-level and --log-format"},
 	{"--motd", "-q silences a daemon's greeting, with all else"},
 	{"--dirs -d --old-dirs --old-d --list-only", "directories are sent with their content, or by name with --files-from"},
-	{"--cvs-exclude -C -F", "rules that are read from the directories themselves are not supported: name them with --exclude-from or --filter"},
 	{"--remove-source-files", "lockstep never changes the source"},
 	{"--ignore-missing-args --delete-missing-args", "there is one source; to --watch a path that went away is news, not an error"},
 	{"--compare-dest --copy-dest --link-dest", "there is one target, which becomes like the source"},

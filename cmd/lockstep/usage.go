@@ -8,6 +8,7 @@ const usage = `lockstep keeps a directory in step with another one, here or on a
   lockstep -n -i --delete /abc/ /mnt/mirror/                  what would go, once
 
 Usage: lockstep [OPTION…] SRC DST
+       lockstep check-path [OPTION…] SRC PATH…     does PATH take part, and why?
        lockstep sysctl [OPTION…] [DIR…]    the kernel's limits on watching: show, raise
        lockstep events [OPTION…] PATH…     tell what happens to files, as inotifywait does
 
@@ -55,6 +56,9 @@ What takes part
       --exclude=PATTERN   leave out what matches; --exclude-from=FILE reads patterns
       --include=PATTERN   do not leave out what matches; --include-from=FILE
   -f, --filter=RULE       a filter rule, as "- *.tmp"; the first rule that matches counts
+  -F                      rules from the files .rsync-filter of directories ("dir-merge
+                          /.rsync-filter"); a second -F leaves out these files
+  -C, --cvs-exclude       leave out what CVS does, and what files .cvsignore say
 
 What is kept of it
   -p --perms, -t --times, -g --group, -o --owner (parts of -a), -E --executability

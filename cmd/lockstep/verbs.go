@@ -13,8 +13,9 @@ import (
 // verbs are what lockstep does beside replication, by the first argument. A source of such a name is
 // written ./NAME.
 var verbs = map[string]func(args []string, stdout, stderr io.Writer) int{
-	"events": runEvents,
-	"sysctl": runSysctl,
+	"check-path": checkPath,
+	"events":     runEvents,
+	"sysctl":     runSysctl,
 }
 
 func first(args []string) string {

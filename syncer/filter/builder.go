@@ -31,7 +31,9 @@ type Builder struct {
 	Zeroes bool
 
 	rules      []*rule
+	looked     []string // what the dir-merge rules among them look for: as rules, appended to or dropped
 	mergeFiles int
+	dir        *dirReading // set where a per-directory file is read
 }
 
 // Exclude adds the pattern of one --exclude, which as in rsync may also be "- PATTERN", "+ PATTERN", or
@@ -69,19 +71,28 @@ func (l *List) With(rules ...string) (*List, error) {
 	var b Builder
 	root := ""
 	if l != nil {
-		b.rules, root = slices.Clone(l.rules), l.root
+		b.rules, root, b.Zeroes = slices.Clone(l.rules), l.root, l.zeroes
+		for _, r := range l.rules {
+			if r.merge != nil {
+				b.looked = append(b.looked, r.merge.base)
+			}
+		}
 	}
 	for _, r := range rules {
 		if err := b.Filter(r); err != nil {
 			return nil, err
 		}
 	}
-	return newList(b.rules, root), nil
+	return b.list(b.rules, root), nil
 }
 
 // Build returns the rules read so far. The Builder can go on.
-func (b *Builder) Build() *List {
-	return newList(slices.Clone(b.rules), "")
+func (b *Builder) Build() *List { return b.list(slices.Clone(b.rules), "") }
+
+func (b *Builder) list(rules []*rule, root string) *List {
+	l := newList(rules, root)
+	l.zeroes = b.Zeroes
+	return l
 }
 
 func (b *Builder) addArg(option, text string, t template) error {
@@ -95,11 +106,11 @@ func (b *Builder) addFile(r io.Reader, name string, t template) error {
 // undoable takes back what add did if it fails. Rules are only appended or dropped, so the old slice
 // still holds the old rules.
 func (b *Builder) undoable(add func() error) error {
-	rules := b.rules
+	rules, looked := b.rules, b.looked
 	b.mergeFiles = 0
 	err := add()
 	if err != nil {
-		b.rules = rules
+		b.rules, b.looked = rules, looked
 	}
 	return err
 }
@@ -118,6 +129,9 @@ func (b *Builder) addText(text string, t template, from origin, depth int) error
 		if f != nil {
 			return &Error{Source: from.String(), Rule: written, Reason: f.reason, Err: f.err}
 		}
+		if t.anchors && !s.merge && !s.absolute && strings.HasPrefix(s.text, "/") {
+			s.absolute, s.text = true, t.anchor+s.text
+		}
 		if err := b.apply(s, written, from, depth); err != nil {
 			return err
 		}
@@ -125,17 +139,37 @@ func (b *Builder) addText(text string, t template, from origin, depth int) error
 	}
 }
 
+// add takes in a rule that was read from there, as written.
+func (b *Builder) add(r *rule, written string, from origin, depth int) {
+	r.from, r.text = from, strings.Trim(written, space)
+	r.anySide = b.dir != nil && depth > 0
+	b.rules = append(b.rules, r)
+}
+
 func (b *Builder) apply(s statement, written string, from origin, depth int) error {
-	if s.clear {
-		b.rules = nil
+	switch {
+	case s.clear:
+		b.rules, b.looked = nil, nil
+		if b.dir != nil {
+			b.dir.cleared = true
+		}
+		return nil
+	case s.cvs:
+		return b.addCVS(s, depth)
+	case !s.merge:
+		b.add(newRule(s.flags, s.text), written, from, depth)
 		return nil
 	}
-	if !s.merge {
-		b.rules = append(b.rules, newRule(s.flags, s.text))
-		return nil
+	if name := baseOf(s.text); s.excludeSelf && name != "" {
+		self := newRule(flags{}, name)
+		self.self = true
+		b.add(self, written, from, depth)
 	}
-	if name := s.text[strings.LastIndexByte(s.text, '/')+1:]; s.excludeSelf && name != "" {
-		b.rules = append(b.rules, newRule(flags{}, name))
+	if s.perDir {
+		if b.dir != nil && b.dir.scan {
+			s.text = b.dir.resolve(s.text)
+		}
+		return b.addDirMerge(newMerge(&s), written, from, depth)
 	}
 	if err := b.merge(s, depth); err != nil {
 		var inside *Error
@@ -155,14 +189,36 @@ func (b *Builder) merge(s statement, depth int) error {
 	if b.mergeFiles++; b.mergeFiles > maxMergeFiles {
 		return syntaxf("more than %d merge files; do they merge one another?", maxMergeFiles)
 	}
-	file, err := b.open(s.text)
+	name := s.text
+	if b.dir != nil {
+		name = b.dir.include(name)
+	}
+	file, err := b.open(name)
 	if err != nil {
 		return fmt.Errorf("read merge file: %w", err)
 	}
 	defer file.Close() // opened for reading: nothing can be lost
 	t := s.inner
 	t.flags = s.flags
-	return b.readFile(file, s.text, t, depth+1)
+	if b.dir != nil {
+		name = b.dir.absolute(name)
+	}
+	return b.readFile(file, name, t, depth+1)
+}
+
+// addDirMerge adds a dir-merge rule, unless its file is looked for already: as in rsync, the first counts.
+func (b *Builder) addDirMerge(r *rule, written string, from origin, depth int) error {
+	base := r.merge.base
+	switch {
+	case slices.Contains(b.looked, base) || b.dir != nil && b.dir.looksFor(base):
+		return nil
+	case len(b.looked) == maxDirMerges:
+		return &Error{Source: from.String(), Rule: written, Err: ErrSyntax,
+			Reason: fmt.Sprintf("more than %d per-directory rule files are looked for", maxDirMerges)}
+	}
+	b.looked = append(b.looked, base)
+	b.add(r, written, from, depth)
+	return nil
 }
 
 func (b *Builder) open(name string) (io.ReadCloser, error) {

@@ -16,6 +16,9 @@
 //	 3. A rule without a side counts on both. Build splits the list into the sender's and the receiver's.
 //	 4. A path is held against one side's rules in order; the first that matches decides, and what none
 //	    matches is included, and may be deleted.
+//	 5. Where there are dir-merge rules a Tree decides. The rules in a directory are those of the one
+//	    above with what its own files say before them, in the place of the dir-merge rule. They are made
+//	    when a path is asked for, from the top down, by a function that opens files, and kept.
 //
 // Paths are relative to the root of the transfer, slash separated, without a leading slash, and raw
 // bytes: neither patterns nor names need be UTF-8, and ranges and classes are those of the C locale.
@@ -26,11 +29,11 @@
 // a path, whatever stars it has.
 //
 // A rule that cannot be read is an *Error, which names the rule and where it came from. It wraps
-// ErrSyntax, ErrUnsupported, or what reading a merge file said. Unlike rsync, which drops a rule of
-// 4096 bytes or more with a warning, this package refuses it: a dropped rule deletes or sends files.
+// ErrSyntax, or what reading a merge file said. Unlike rsync, which drops a rule of 4096 bytes or more
+// with a warning and takes a per-directory file that it may not read for none, this package makes an error
+// of both: a dropped rule deletes or sends files.
 //
-// Left out until a later issue, each a clear error: per-directory rule files (":" and "dir-merge") and
-// the set of CVS excludes ("-C"). Left to the caller: the trailing slash of a source, which decides
+// Left to the caller: the trailing slash of a source, which decides
 // what the root of the transfer is; asking ancestors first (rsync never looks into an excluded
 // directory; ExcludedPath does so for a single path); a symlink to a directory is not a directory.
 //

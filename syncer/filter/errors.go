@@ -6,19 +6,15 @@ import (
 	"strconv"
 )
 
-var (
-	// ErrSyntax is wrapped by the error for a rule that cannot be understood, or that no name can match.
-	ErrSyntax = errors.New("bad filter rule")
-	// ErrUnsupported is wrapped by the error for a rule that rsync knows and this package does not yet.
-	ErrUnsupported = errors.New("filter rule not supported yet")
-)
+// ErrSyntax is wrapped by the error for a rule that cannot be understood, or that no name can match.
+var ErrSyntax = errors.New("bad filter rule")
 
 // Error says which rule cannot be used and why.
 type Error struct {
 	Source string // an option ("--filter"), or a file and line ("rules.txt:12")
 	Rule   string // as written, maybe shortened
 	Reason string // what is wrong, and what to do
-	Err    error  // ErrSyntax, ErrUnsupported, or the cause
+	Err    error  // ErrSyntax, or the cause
 }
 
 func (e *Error) Error() string {
@@ -52,10 +48,6 @@ func (f *fault) Unwrap() error { return f.err }
 
 func syntaxf(format string, args ...any) *fault {
 	return &fault{reason: fmt.Sprintf(format, args...), err: ErrSyntax}
-}
-
-func unsupportedf(format string, args ...any) *fault {
-	return &fault{reason: fmt.Sprintf(format, args...) + " not supported yet", err: ErrUnsupported}
 }
 
 // maxQuoted keeps a message readable when the rule is not.

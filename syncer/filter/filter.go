@@ -2,17 +2,22 @@ package filter
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
 // List is an ordered list of filter rules. It is immutable and safe for concurrent use; nil and the
-// zero value include everything and protect nothing. A Builder makes one.
+// zero value include everything and protect nothing. A Builder makes one. Its own answers leave out
+// what files in the directories themselves say: where there are dir-merge rules, a Tree decides.
 type List struct {
 	rules []*rule
 
 	// sender and receiver are the rules that decide on that side about names of files, in order.
 	sender   []*rule
 	receiver []*rule
+
+	zeroes    bool // per-directory files have rules that end at a NUL
+	sendsOnly bool // as DeleteExcluded has it, for what is read later
 
 	// root is the absolute path of the transfer's root as rules with the modifier "/" see it: without
 	// the leading slash, with a trailing one; "" for "/".
@@ -23,8 +28,8 @@ type List struct {
 func newList(rules []*rule, root string) *List {
 	l := &List{rules: rules, root: root}
 	for _, r := range rules {
-		if r.xattr {
-			continue // such a rule speaks about names of extended attributes
+		if r.xattr || r.merge != nil {
+			continue // about names of extended attributes, or what a Tree reads
 		}
 		if r.onSender() {
 			l.sender = append(l.sender, r)
@@ -60,13 +65,26 @@ func (l *List) DeleteExcluded() *List {
 	}
 	rules := make([]*rule, len(l.rules))
 	for i, r := range l.rules {
-		c := *r
-		if !c.sided() {
-			c.sender = true
-		}
-		rules[i] = &c
+		rules[i] = r.sendsOnly()
 	}
-	return newList(rules, l.root)
+	to := newList(rules, l.root)
+	to.zeroes, to.sendsOnly = l.zeroes, true
+	return to
+}
+
+// sendsOnly is r for the sender alone, unless it names a side.
+func (r *rule) sendsOnly() *rule {
+	if r.sided() || r.merge != nil {
+		return r
+	}
+	c := *r
+	c.sender = true
+	return &c
+}
+
+// PerDir reports whether there are dir-merge rules: then a List alone does not decide, a Tree does.
+func (l *List) PerDir() bool {
+	return l != nil && slices.ContainsFunc(l.rules, func(r *rule) bool { return r.merge != nil })
 }
 
 // Empty reports whether there is no rule at all.
@@ -105,17 +123,23 @@ func (l *List) Pinned(p string, isDir bool) bool {
 
 // firstMatchExcludes: rsync 3.5.0 exclude.c, check_filter.
 func firstMatchExcludes(rules []*rule, root, p string, isDir, dropPerishable bool) bool {
+	r := firstMatch(rules, root, p, isDir, dropPerishable)
+	return r != nil && !r.include
+}
+
+// firstMatch is the rule that decides; nil: none.
+func firstMatch(rules []*rule, root, p string, isDir, dropPerishable bool) *rule {
 	if p == "" || p == "." {
-		return false
+		return nil
 	}
-	base := p[strings.LastIndexByte(p, '/')+1:]
+	base := baseOf(p)
 	for _, r := range rules {
 		if dropPerishable && r.perishable {
 			continue
 		}
 		if r.matches(root, p, base, isDir) {
-			return !r.include
+			return r
 		}
 	}
-	return false
+	return nil
 }

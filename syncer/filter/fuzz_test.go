@@ -3,6 +3,7 @@ package filter
 import (
 	"io"
 	"io/fs"
+	"path"
 	"strings"
 	"testing"
 	"time"
@@ -153,4 +154,47 @@ func TestHostilePatterns(t *testing.T) {
 			t.Errorf("%.40q took %v", test.pattern, took)
 		}
 	}
+}
+
+// FuzzDir reads any text as the files of directories. Whatever they say, the answer for a directory is
+// the same when it is asked again, and in a Tree that looks at the files each time.
+func FuzzDir(f *testing.F) {
+	f.Add("- *.o\n: .q\n!\n+ /a/\n", "a\n. ./.q\n", "x/y/z")
+	f.Add(":n- .q\n:C\n. .r\n", "! a b\n", "x")
+	f.Add(". ../.r\n: ../../.r\n", ": /.q\n", "x/y")
+	f.Add("-C\n:e .r\n- /**/x\n", "", "x/x/x")
+	f.Fuzz(func(t *testing.T, r, q, p string) {
+		p = strings.Trim(path.Clean("/"+p), "/")
+		if p == "" || strings.Count(p, "/") > 20 {
+			return
+		}
+		t.Setenv("HOME", "")
+		opened := 0
+		open := func(name string) (io.ReadCloser, error) {
+			switch opened++; {
+			case opened > 200:
+				return nil, fs.ErrNotExist
+			case path.Base(name) == ".r":
+				return io.NopCloser(strings.NewReader(r)), nil
+			case path.Base(name) == ".q":
+				return io.NopCloser(strings.NewReader(q)), nil
+			}
+			return nil, fs.ErrNotExist
+		}
+		l := mustList(t, ": /.r", "- z").At("/srv/tree")
+		for _, side := range []Side{Sender, Receiver} {
+			opened = 0
+			kept := NewTree(l, side, TreeConfig{Open: open})
+			first, err := kept.Excluded(p, false)
+			if second, err2 := kept.Excluded(p, false); err == nil && (second != first || err2 != nil) {
+				t.Errorf("%q: first %v, then %v, %v", p, first, second, err2)
+			}
+			kept.RuleFile(p)
+			opened = 0
+			looking := NewTree(l, side, TreeConfig{Open: open, Stat: func(string) (Stamp, error) { return Stamp{Ino: 1}, nil }})
+			if again, err2 := looking.Excluded(p, false); err == nil && (again != first || err2 != nil) {
+				t.Errorf("%q: %v, but %v, %v where files are looked at", p, first, again, err2)
+			}
+		}
+	})
 }

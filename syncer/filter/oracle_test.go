@@ -2,7 +2,6 @@ package filter
 
 import (
 	"bytes"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -116,9 +115,6 @@ func TestSyntaxLikeRsync(t *testing.T) {
 			}
 		}
 		_, err := build([]option{o})
-		if errors.Is(err, ErrUnsupported) {
-			continue
-		}
 		_, rsyncErr := runRsync(t, program, "-rn", o.arg(), dir+"/", dir+"/none")
 		if (err != nil) != (rsyncErr != nil) {
 			t.Errorf("rule %v:\nwe say     %v\nrsync says %v", o, err, rsyncErr)
@@ -130,7 +126,7 @@ func TestSyntaxLikeRsync(t *testing.T) {
 func (g *generator) syntax() string {
 	var text strings.Builder
 	text.WriteString(pick(g, "+", "-", "!", "H", "S", "P", "R", ".", "exclude", "include", "clear", "hide", "show", "protect", "risk",
-		"merge", "#", ";", "x", "", "Hide", "excluded"))
+		"merge", ":", ":", "dir-merge", "#", ";", "x", "", "Hide", "excluded"))
 	for range g.IntN(5) {
 		text.WriteString(pick(g, ",", " ", "_", "/", "!", "s", "r", "p", "x", "e", "n", "w", "-", "+", "a", "\t"))
 	}

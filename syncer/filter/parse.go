@@ -21,13 +21,21 @@ type template struct {
 	words   bool // rules end at white space
 	clears  bool // in dialectBare, "!" clears, as in .cvsignore
 	flags        // defaults
+
+	// anchor is set for a per-directory file: the absolute path of its directory, without the slash at
+	// its end, which patterns that begin with a slash are below of.
+	anchor  string
+	anchors bool // anchor counts: it is "" for "/"
 }
 
-// statement is a rule as parsed: one of clear, merge or a pattern with its flags.
+// statement is a rule as parsed: one of clear, cvs, merge or a pattern with its flags.
 type statement struct {
 	flags
 	clear       bool
+	cvs         bool // all the CVS excludes, in the place of the rule
 	merge       bool
+	perDir      bool     // merge: the file is looked for in each directory
+	noInherit   bool     // perDir: what is read does not count in subdirectories
 	excludeSelf bool     // merge: also exclude the file's name
 	inner       template // merge: for the rules of the file; its flags come from statement.flags
 	text        string   // the pattern or file name
@@ -70,6 +78,10 @@ func (s *statement) finish(t template, untouched bool) *fault {
 	case s.text == "!" && untouched && (t.dialect == dialectPatterns || t.clears):
 		s.clear = true
 		return nil
+	case s.cvs && s.text != "":
+		return syntaxf("the CVS excludes take no pattern; write the rule without one")
+	case s.cvs:
+		return nil
 	case s.text == "" && s.merge && s.inner.clears:
 		s.text = ".cvsignore"
 	case s.text == "":
@@ -105,13 +117,11 @@ func (s *statement) prefix(text string, words bool) (string, *fault) {
 	name, rest := cutName(text)
 	sideInName := false
 	switch name {
-	case ':':
-		return "", unsupportedf("per-directory rule files (\":\", \"dir-merge\") are")
 	case '!':
 		s.clear = true
 		return rest, nil
-	case '.':
-		s.merge = true
+	case '.', ':':
+		s.merge, s.perDir = true, name == ':'
 	case '-':
 	case '+':
 		s.include = true
@@ -183,19 +193,18 @@ func (s *statement) modifier(c byte, sideInName bool) *fault {
 		allowed = !sideInName
 		s.receiver = true
 	case 'C':
-		if !s.merge {
-			return unsupportedf("the CVS excludes (modifier \"C\") are")
-		}
-		allowed = s.bare()
+		allowed = s.bare() && !sideInName
 		s.inner.words, s.inner.clears = true, true
+		s.cvs, s.noInherit = !s.merge, true
 	case '-', '+':
 		allowed = s.merge && s.bare()
 		s.include = c == '+'
 	case 'e':
 		allowed = s.merge
 		s.excludeSelf = true
-	case 'n': // not inherited by subdirectories, which a file that is read once has none of
+	case 'n': // means nothing for a file that is read once
 		allowed = s.merge
+		s.noInherit = true
 	case 'w':
 		allowed = s.merge
 		s.inner.words = true

@@ -17,13 +17,49 @@ func (f flags) sided() bool      { return f.sender || f.receiver }
 func (f flags) onSender() bool   { return f.sender || !f.receiver }
 func (f flags) onReceiver() bool { return f.receiver || !f.sender }
 
-// rule is one include or exclude with its pattern.
+// rule is one include or exclude with its pattern, or a dir-merge rule.
 type rule struct {
 	flags
-	pattern string // as written, without the slash that dirOnly stands for
+	pattern string // as written, without the slash that dirOnly stands for; of a merge, its file's name
 	dirOnly bool
 	matcher matcher
+	merge   *merge // a dir-merge rule; nil: any other
+	// anySide: it was read from a file that a per-directory one merges. There rsync 3.5.0 looks at no
+	// side (exclude.c, add_rule: XFLG_ANCHORED2ABS), neither the rule's nor the file's.
+	anySide bool
+	self    bool // the modifier "e" of a merge rule made it
+
+	from origin // where it was read
+	text string // as it was written there
 }
+
+// merge is a dir-merge rule: which file is looked for, and how it is read.
+type merge struct {
+	name      string // as written, perhaps with a path
+	base      string // what it is called in each directory
+	noInherit bool
+	inner     template
+}
+
+// newMerge makes a dir-merge rule: rsync 3.5.0 exclude.c, add_rule.
+func newMerge(s *statement) *rule {
+	r := &rule{flags: s.flags}
+	r.pattern, r.dirOnly = cutDirSlash(s.text)
+	inner := s.inner
+	inner.flags = s.flags
+	r.merge = &merge{name: r.pattern, base: baseOf(r.pattern), noInherit: s.noInherit, inner: inner}
+	return r
+}
+
+// cutDirSlash takes off the slash that says "directories only"; "/" alone is a pattern.
+func cutDirSlash(pattern string) (string, bool) {
+	if len(pattern) < 2 {
+		return pattern, false
+	}
+	return strings.CutSuffix(pattern, "/")
+}
+
+func baseOf(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
 
 // newRule compiles a pattern of at least one byte: rsync 3.5.0 exclude.c, add_rule.
 func newRule(f flags, pattern string) *rule {

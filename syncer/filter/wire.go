@@ -16,7 +16,9 @@ func (l *List) Wire(deleteExcluded bool) ([]string, error) {
 	}
 	var texts []string
 	for _, r := range l.rules {
-		if !r.onReceiver() || deleteExcluded && !r.sided() {
+		// A merge file may have rules of either side in it, but for one of bare patterns.
+		unsided := !r.sided() && (r.merge == nil || r.merge.inner.dialect == dialectBare)
+		if !r.onReceiver() || deleteExcluded && unsided {
 			continue
 		}
 		text := r.wire()
@@ -31,14 +33,24 @@ func (l *List) Wire(deleteExcluded bool) ([]string, error) {
 // wire returns a rule's text; the order of the modifiers is rsync's.
 func (r *rule) wire() string {
 	text := []byte("-")
-	if r.include {
+	m := r.merge
+	switch {
+	case m != nil:
+		text[0] = ':'
+	case r.include:
 		text[0] = '+'
 	}
+	isMerge := m != nil
+	isCVS := isMerge && m.inner.clears
+	isBare := isMerge && m.inner.dialect == dialectBare
 	for _, m := range []struct {
 		set    bool
 		letter byte
 	}{
-		{r.absolute, '/'}, {r.negate, '!'}, {r.xattr, 'x'}, {r.sender, 's'}, {r.receiver, 'r'}, {r.perishable, 'p'},
+		{r.absolute, '/'}, {r.negate, '!'}, {isCVS, 'C'},
+		{isMerge && !isCVS && m.noInherit, 'n'}, {isMerge && !isCVS && m.inner.words, 'w'},
+		{isBare && !isCVS && !r.include, '-'}, {isBare && !isCVS && r.include, '+'},
+		{r.xattr, 'x'}, {r.sender, 's'}, {r.receiver, 'r'}, {r.perishable, 'p'},
 	} {
 		if m.set {
 			text = append(text, m.letter)

@@ -17,9 +17,12 @@ var wireRules = []string{
 	"- *.o", "+ /keep/", "exclude,/ /abs", "-! */", "-p perish", "-x user.*", "-s sender", "-r receiver", "-rs sides",
 	"H hide", "S show", "P protect", "R risk", "P,p protect", "protect_under", "include,!p  two spaces", "- a//", "- \xff\n",
 	"-,prx!/ all",
+	": .r1", ":- .r2", ":+ .r3", ":n .r4", ":w .r5", ":wn- .r6", ":C", ":C .r7", ":e .r8", ":s .r9", ":r .r10", ":rs .r11", ":/p .r12",
+	": /.r13", ": ../.r14", ": a/b/.r15/", "dir-merge,nx .r16", ": b/.r1", ":r- .r17", ":s- .r18", "-C", ": /",
 }
 
 func TestWire(t *testing.T) {
+	withoutCVS(t)
 	l := mustList(t, wireRules...)
 	got, err := l.Wire(false)
 	if err != nil {
@@ -28,7 +31,13 @@ func TestWire(t *testing.T) {
 	want := []string{
 		"- *.o", "+ /keep/", "-/ /abs", "-! */", "-p perish", "-x user.*", "-r receiver", "-sr sides",
 		"-r protect", "+r risk", "-rp protect", "-r under", "+!p  two spaces", "- a//", "- \xff\n", "-/!xrp all",
+		": .r1", ":- .r2", ":+ .r3", ":n .r4", ":w .r5", ":nw- .r6", ":C .cvsignore", ":C .r7", "- .r8", ": .r8", ":r .r10", ":sr .r11", ":/p .r12",
+		": /.r13", ": ../.r14", ": a/b/.r15/", ":nx .r16", ":-r .r17",
 	}
+	for name := range strings.FieldsSeq(cvsExcludes) {
+		want = append(want, "-p "+name)
+	}
+	want = append(want, ": /")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -37,10 +46,17 @@ func TestWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want = []string{"-r receiver", "-sr sides", "-r protect", "+r risk", "-rp protect", "-r under", "-/!xrp all"}
+	want = []string{"-r receiver", "-sr sides", "-r protect", "+r risk", "-rp protect", "-r under", "-/!xrp all",
+		": .r1", ":n .r4", ":w .r5", ": .r8", ":r .r10", ":sr .r11", ":/p .r12", ": /.r13", ": ../.r14", ": a/b/.r15/", ":nx .r16", ":-r .r17", ": /"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("with deleteExcluded (-want +got):\n%s", diff)
 	}
+}
+
+// withoutCVS takes away what a user's environment adds to the CVS excludes.
+func withoutCVS(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("CVSIGNORE", "")
 }
 
 func TestWireRefusesWhatReceiversRefuse(t *testing.T) {
@@ -55,6 +71,7 @@ func TestWireRefusesWhatReceiversRefuse(t *testing.T) {
 // TestWireLikeRsync records what the real client sends to a real server and compares.
 func TestWireLikeRsync(t *testing.T) {
 	program := needRsync(t)
+	withoutCVS(t)
 	for _, deleteOption := range []string{"--delete", "--delete-excluded"} {
 		t.Run(deleteOption, func(t *testing.T) {
 			dir := t.TempDir()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
+	"github.com/lockstep-sync/lockstep/watcher"
 )
 
 var (
@@ -26,9 +27,9 @@ var (
 )
 
 // TestChaos changes a tree at random while it is kept in step with a local directory and
-// with a daemon's module. Once it is quiet, all three are equal. Each seed runs in four
-// settings: as it is; with a queue so short that the kernel drops events all the time; with
-// a source that has no trailing slash; and with filter rules.
+// with a daemon's module. Once it is quiet, all three are equal. Each seed runs in several
+// settings: as it is, with either backend; with a queue so short that the kernel drops events all the
+// time; with a source that has no trailing slash; and with filter rules.
 func TestChaos(t *testing.T) {
 	for i := range *chaosSeeds {
 		seed := *chaosFirst + uint64(i)
@@ -46,15 +47,18 @@ func TestChaos(t *testing.T) {
 // variant is a setting of a test.
 type variant struct {
 	name    string
+	backend string   // "": auto
 	queue   int      // the kernel's; 0 leaves it alone
 	noSlash bool     // the source is the directory itself
 	exclude []string // rules
+	settle  time.Duration
 }
 
 func variants() []variant {
 	return []variant{
-		{name: "plain"},
-		{name: "overflow", queue: 100},
+		{name: "plain", backend: watcher.BackendInotify},
+		{name: "fanotify", backend: watcher.BackendFanotify},
+		{name: "overflow", backend: watcher.BackendInotify, queue: 100},
 		{name: "directory", noSlash: true},
 		{name: "rules", exclude: []string{"index.html", "sub dir/", "/d/*.txt", "'single'"}},
 	}
@@ -166,8 +170,8 @@ func startPair(t *testing.T, v variant) *twin {
 		source, below = p.src, "src"
 	}
 	p.watches = []*watching{
-		startWatch(t, source, mirror+"/", filepath.Join(mirror, below), v.exclude),
-		startWatch(t, source, d.URL("m"), filepath.Join(module, below), v.exclude),
+		startWatch(t, source, mirror+"/", filepath.Join(mirror, below), v),
+		startWatch(t, source, d.URL("m"), filepath.Join(module, below), v),
 	}
 	t.Cleanup(func() {
 		for _, w := range p.watches {
@@ -219,11 +223,17 @@ func (w *watching) stop(t *testing.T) {
 	}
 }
 
-func startWatch(t *testing.T, source, target, replica string, exclude []string) *watching {
+func startWatch(t *testing.T, source, target, replica string, v variant) *watching {
 	t.Helper()
 	s := Defaults()
 	s.Source, s.Target, s.Watch, s.Delete, s.NoTune, s.LogLevel = source, target, true, true, true, "debug"
-	for _, e := range exclude {
+	if v.backend != "" {
+		s.WatchBackend = v.backend
+	}
+	if v.settle > 0 {
+		s.Settle = v.settle
+	}
+	for _, e := range v.exclude {
 		if err := s.Filter.Exclude(e); err != nil {
 			t.Fatal(err)
 		}

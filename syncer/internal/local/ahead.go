@@ -48,7 +48,7 @@ func (r *run) judge(l *listing, problem func(path string, err error)) (entries [
 	complete = !l.crosses && (l.err == nil && len(l.problems) == 0 || r.opts.IgnoreErrors)
 	if l.err != nil {
 		problem(l.dir, l.err)
-		complete = complete && !errors.Is(l.err, source.ErrUnmounted)
+		complete = complete && !errors.Is(l.err, source.ErrUnmounted) && !errors.Is(l.err, source.ErrRules)
 	}
 	for _, p := range l.problems {
 		problem(p.Path, p.Err)

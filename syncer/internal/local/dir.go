@@ -45,6 +45,7 @@ func (r *run) enter(ctx context.Context, parent *twin, e flist.Entry) *twin {
 		r.refused(e.Name, err)
 		return nil
 	}
+	r.remembers(e.Name)
 	w.restore = w.restore || r.disturbed[e.Name]
 	return w
 }

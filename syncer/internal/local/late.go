@@ -51,6 +51,7 @@ func (r *run) after(ctx context.Context, tops []flist.Entry) {
 		r.settle()
 	}
 	if r.opts.Delete && r.opts.DeleteWhen == option.After {
+		r.readRules() // files of rules came with the push
 		for _, e := range tops {
 			r.pass(ctx, e)
 		}

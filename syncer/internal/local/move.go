@@ -72,7 +72,7 @@ func (r *run) move(ctx context.Context, was, now string, e flist.Entry) error {
 	if err != nil {
 		return err
 	}
-	if kind(have.Mode) != kind(e.Mode) || !e.IsDir() && !e.IsRegular() || r.opts.Filter.Protected(was, e.IsDir()) {
+	if kind(have.Mode) != kind(e.Mode) || !e.IsDir() && !e.IsRegular() || r.protected(was, e.IsDir()) {
 		return errKept
 	}
 	if e.IsDir() {
@@ -127,7 +127,7 @@ func (r *run) unprotected(d *tree.Dir, dir string) (subdirs []string, err error)
 			return nil, err
 		}
 		name, isDir := source.Join(dir, base), st.Mode&unix.S_IFMT == unix.S_IFDIR
-		if r.opts.Filter.Protected(name, isDir) || r.opts.Filter.Pinned(name, isDir) {
+		if r.protected(name, isDir) || r.pinned(name, isDir) {
 			return nil, errKept
 		}
 		if isDir {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -57,13 +56,7 @@ func (r *run) extraneous(w *twin, entries []flist.Entry, names map[string]struct
 		}
 	}
 	flist.Sort(found)
-	var list []string
-	for _, e := range slices.Backward(found) {
-		if !r.opts.Filter.Protected(e.Name, e.IsDir()) {
-			list = append(list, e.Name)
-		}
-	}
-	return list
+	return r.unprotectedOf(w.entry.Name, found)
 }
 
 // removeAll deletes names, which are in w.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
@@ -41,6 +42,8 @@ type run struct {
 	ahead     *ahead
 	spare     *unix.Stat_t
 	hollow    map[string]bool // what isHollow found
+	rules     *filter.Tree    // the target's
+	unruled   map[string]bool // directories whose rules are not known: told
 	late      []late          // to be deleted at another time
 	left      []*twin         // directories to be left when everything else is done
 	listed    report.Stats
@@ -79,13 +82,14 @@ func (t *Target) newRun(src *source.Tree, since time.Time) *run {
 	if !since.IsZero() {
 		r.since = since.UnixNano()
 	}
+	r.readRules()
 	r.remover = &tree.Remover{
 		Root:         t.root,
 		Left:         max(t.opts.MaxDelete, -1),
 		DryRun:       t.opts.DryRun,
 		Unprivileged: !t.id.super,
-		Protected:    t.opts.Filter.Protected,
-		Pinned:       t.opts.Filter.Pinned,
+		Protected:    r.protected,
+		Pinned:       r.pinned,
 		Removed:      r.removed,
 		Kept:         func(path string) { r.message("cannot delete non-empty directory: "+report.Quote(path), false) },
 		Failed: func(path string, err error) {

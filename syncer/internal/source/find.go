@@ -68,7 +68,7 @@ func (f *finder) dir(ctx context.Context, dir string) error {
 	})
 	unix.Close(fd)
 	for _, name := range dirs {
-		if f.tree.opts.Filter.Excluded(name, true) {
+		if f.tree.hides(name, true) {
 			continue
 		}
 		if err := f.dir(ctx, name); err != nil {
@@ -79,7 +79,7 @@ func (f *finder) dir(ctx context.Context, dir string) error {
 }
 
 func (f *finder) offer(name string) {
-	if f.tree.scope.Of(name) < Alone || f.tree.opts.Filter.Excluded(name, false) {
+	if f.tree.scope.Of(name) < Alone || f.tree.hides(name, false) {
 		return
 	}
 	e, err := f.tree.Lstat(name)

@@ -49,7 +49,10 @@ func (t *Tree) Hollow(ctx context.Context, dir string, kept func(dir string) boo
 		return false, nil
 	}
 	for _, name := range dirs {
-		if t.opts.Filter.Excluded(name, true) {
+		switch out, err := t.excluded(name, true); {
+		case err != nil:
+			return false, nil
+		case out:
 			continue
 		}
 		if kept(name) {
@@ -64,5 +67,6 @@ func (t *Tree) Hollow(ctx context.Context, dir string, kept func(dir string) boo
 
 // lists says whether e, which is no directory, is listed with the directory that it is in.
 func (t *Tree) lists(e *flist.Entry) bool {
-	return !t.opts.Filter.Excluded(e.Name, false) && t.takesPart(e) && t.scope.Of(e.Name) >= Alone
+	out, err := t.excluded(e.Name, false)
+	return err != nil || !out && t.takesPart(e) && t.scope.Of(e.Name) >= Alone
 }

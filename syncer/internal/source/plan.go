@@ -76,6 +76,8 @@ type look struct {
 	tree    bool
 	content bool
 	above   bool // a directory above something wanted
+	// unsure: it is gone, and a rule hides such a name only if it was a directory, or only if not.
+	unsure bool
 }
 
 type planner struct {
@@ -99,7 +101,13 @@ func (p *planner) add(c Path) *look {
 	}
 	l, dir, whole := p.descend(c.Name)
 	if dir != nil && (l == nil || l.gone) && scope.Of(dir.entry.Name) == Inside {
-		dir.wanted = true // its time changed with its names, whether they take part or not
+		dir.wanted = true                          // its time changed with its names, whether they take part or not
+		for name := dir.entry.Name; name != "."; { // a peer wants to be told of those above
+			name = path.Dir(name)
+			if a := p.seen[name]; a != nil {
+				a.above = true
+			}
+		}
 	}
 	if l == nil {
 		return nil
@@ -144,7 +152,13 @@ func (p *planner) descend(name string) (l, dir *look, whole bool) {
 			p.problem(mount, ErrUnmounted)
 			return nil, nil, false
 		}
-		if p.excluded(l) || !l.gone && !p.tree.takesPart(&l.entry) {
+		out, err := p.excluded(l)
+		if err != nil {
+			l.failed = true
+			p.problems = append(p.problems, report.Problem{Path: l.entry.Name, Err: err})
+			return nil, nil, false
+		}
+		if out || !l.gone && !p.tree.takesPart(&l.entry) {
 			return nil, dir, false
 		}
 		if l.gone || !l.entry.IsDir() {
@@ -169,21 +183,20 @@ func (p *planner) descend(name string) (l, dir *look, whole bool) {
 
 // excluded says whether a rule hides l. A name that is gone may have been of either
 // type: only what is hidden as both surely takes no part; see unsure.
-func (p *planner) excluded(l *look) bool {
-	f, name := p.tree.opts.Filter, l.entry.Name
+func (p *planner) excluded(l *look) (bool, error) {
+	name := l.entry.Name
 	if p.tree.scope.Of(name) == Above {
-		return false // rsync lists implied directories whatever the rules say
+		return false, nil // rsync lists implied directories whatever the rules say
+	}
+	rules, err := p.tree.rules.In(path.Dir(name))
+	if err != nil || name == "." {
+		return false, rulesError(err)
 	}
 	if l.gone {
-		return f.Excluded(name, false) && f.Excluded(name, true)
+		l.unsure = rules.Excluded(name, false) != rules.Excluded(name, true)
+		return rules.Excluded(name, false) && rules.Excluded(name, true), nil
 	}
-	return f.Excluded(name, l.entry.IsDir())
-}
-
-// unsure says whether a rule hides a name that is gone only if it was a directory, or only if not.
-func (p *planner) unsure(name string) bool {
-	f := p.tree.opts.Filter
-	return f.Excluded(name, false) != f.Excluded(name, true)
+	return rules.Excluded(name, l.entry.IsDir()), nil
 }
 
 // problem notes what of name keeps it from being planned, once.
@@ -224,7 +237,7 @@ func (p *planner) plan() Plan {
 			if !l.wanted || !p.tree.scope.holds(name) {
 				break
 			}
-			if p.unsure(name) {
+			if l.unsure {
 				plan.Unsure = append(plan.Unsure, name)
 			} else {
 				plan.Missing = append(plan.Missing, name)

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/internal/beneath"
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/option"
@@ -67,6 +68,7 @@ func (a Identity) Same(b Identity) bool {
 type Tree struct {
 	opts  Options
 	scope *Scope
+	rules *filter.Tree
 	fd    int
 	top   int    // the directory Prefix, pinned: what is renamed into its place is not read; -1: none
 	dev   uint64 // of the directory that is pushed: where -x stays
@@ -83,6 +85,7 @@ func Open(root string, opts Options) (*Tree, error) {
 	if t.scope == nil {
 		t.scope = PrefixScope(opts.Prefix, false, false)
 	}
+	t.rules = filter.NewTree(opts.Filter, filter.Sender, filter.TreeConfig{Open: t.openRules, Top: t.scope.begins})
 	if err := t.identify(); err != nil {
 		t.Close()
 		return nil, fmt.Errorf("look at source %q: %w", path.Join(root, opts.Prefix), notThere(err))
@@ -290,26 +293,30 @@ func (t *Tree) ReadDir(dir string) ([]flist.Entry, []report.Problem, error) {
 	if err != nil {
 		return nil, nil, pathError("read directory", err)
 	}
+	rules, err := t.rules.In(dir)
+	if err != nil {
+		return nil, nil, rulesError(err)
+	}
 	entries := make([]flist.Entry, 0, len(names))
 	problems := t.unmountedIn(dir, fd)
 	whole := t.scope.whole(dir)
 	for _, n := range names {
 		name := Join(dir, n.name)
 		asked := t.tells(n.kind)
-		if !whole && t.scope.Of(name) == Outside || asked && t.opts.Filter.Excluded(name, n.kind == unix.DT_DIR) {
+		if !whole && t.scope.Of(name) == Outside || asked && rules.Excluded(name, n.kind == unix.DT_DIR) {
 			continue
 		}
 		e, err := t.lookAt(fd, n.name, name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
-		case errors.Is(err, ErrNoReferent) && t.opts.Filter.Excluded(name, false):
+		case errors.Is(err, ErrNoReferent) && rules.Excluded(name, false):
 			continue
 		case err != nil:
 			problems = append(problems, report.Problem{Path: name, Err: err})
 			continue
 		}
-		if (!asked || e.IsDir() != (n.kind == unix.DT_DIR)) && t.opts.Filter.Excluded(name, e.IsDir()) || !t.takesPart(&e) {
+		if (!asked || e.IsDir() != (n.kind == unix.DT_DIR)) && rules.Excluded(name, e.IsDir()) || !t.takesPart(&e) {
 			continue
 		}
 		t.linked(&e)
@@ -358,7 +365,8 @@ func (t *Tree) Has(name string) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	return !t.opts.Filter.Excluded(name, e.IsDir()), nil
+	out, err := t.excluded(name, e.IsDir())
+	return !out, err
 }
 
 // unmountedIn are the problems of mount points in dir that went away with what was

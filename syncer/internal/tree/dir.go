@@ -149,6 +149,12 @@ func (d *Dir) OpenFile(name string) (int, error) {
 	return fd, nil
 }
 
+// RulesFlags are for opening a file of rules: whatever else has its name must not hold us up.
+const RulesFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
+
+// OpenRules opens a file of filter rules below d. A symlink is followed unless it leads out of d.
+func (d *Dir) OpenRules(rel string) (int, error) { return beneath.OpenFollowing(d.fd, rel, RulesFlags) }
+
 // Mkdir makes the directory name with exactly the permissions of perm that the umask
 // leaves.
 func (d *Dir) Mkdir(name string, perm uint32) error {

@@ -39,9 +39,13 @@ func TestChurnHalves(t *testing.T) {
 	each(t, func(t *testing.T, base, _ string) { churn(t, base, Config{noRename: true}, false) })
 }
 
-// TestChurnOverflow does it while events are lost.
+// TestChurnOverflow does it while events are lost, on a filesystem of its own: what others do on one that is
+// shared would leave no room in a queue as short as this.
 func TestChurnOverflow(t *testing.T) {
-	if s := churn(t, shm(t), Config{limited: true}, false); s.Lost == 0 {
+	if !inChild(t, ownMounts()) {
+		return
+	}
+	if s := churn(t, newTmpfs(t), Config{limited: true}, false); s.Lost == 0 {
 		t.Errorf("nothing was lost: %+v", s)
 	}
 }

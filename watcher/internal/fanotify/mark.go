@@ -3,6 +3,9 @@ package fanotify
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,6 +83,48 @@ func markMoves(group, dirFd int, mask uint64, noRename bool) (taken uint64, err 
 	}
 	taken = mask | unix.FAN_MOVED_FROM | unix.FAN_MOVED_TO
 	return taken, mark(group, dirFd, taken)
+}
+
+// Unmarked gives the paths of those filesystems that have no mark any more: a mark ends with its
+// filesystem, and what is mounted anew in its place, be it the same disk, is not marked.
+func (g *Group) Unmarked() (paths []string, err error) {
+	marked, err := markedDevices(g.fd)
+	if err != nil {
+		return nil, err
+	}
+	all := g.mounts.all()
+	for id, path := range all {
+		fd, now, err := openDir(path)
+		if err != nil {
+			continue // the mount table tells, or a rename
+		}
+		var st unix.Stat_t
+		err = unix.Fstat(fd, &st)
+		unix.Close(fd)
+		// On btrfs st_dev is the subvolume's: there the number of marks has to tell.
+		dev := uint64(unix.Major(st.Dev))<<20 | uint64(unix.Minor(st.Dev))
+		if err == nil && (now != id || !marked[dev] && len(marked) < len(all)) {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
+}
+
+// markedDevices reads which filesystems a group has marked: lines "fanotify sdev:800001 mflags:…" of
+// proc_pid_fdinfo(5), the device as the kernel keeps it, 20 bits for the minor number.
+func markedDevices(group int) (map[uint64]bool, error) {
+	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(group))
+	if err != nil {
+		return nil, fmt.Errorf("read marks: %w", err)
+	}
+	marked := make(map[uint64]bool)
+	for line := range strings.Lines(string(info)) {
+		var dev uint64
+		if _, err := fmt.Sscanf(line, "fanotify sdev:%x", &dev); err == nil {
+			marked[dev] = true
+		}
+	}
+	return marked, nil
 }
 
 // classify adds to an error number what it means to a caller. Of fanotify_mark(2): ENODEV is a

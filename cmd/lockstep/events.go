@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/sysctl"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
 
@@ -25,7 +26,7 @@ Usage: lockstep events [OPTION…] PATH…
 
 Options, output and exit codes are inotifywait's. What is better: with -r no file is missed
 in a directory that was just made; a PATH that is a file is watched by its name, also when
-another one takes its place.
+another one takes its place. Each directory among the PATHs takes an inotify instance.
 
 What is watched
   -r, --recursive        directories with all below them
@@ -98,6 +99,9 @@ func (c *eventsCommand) run(args []string) int {
 		return c.failed(writeString(c.stdout, eventsUsage))
 	}
 	sources, err := c.sources()
+	if err == nil {
+		err = enoughInstances(len(sources))
+	}
 	if err != nil {
 		return c.failed(err)
 	}
@@ -120,6 +124,16 @@ func (c *eventsCommand) run(args []string) int {
 		return c.failed(err)
 	}
 	return code
+}
+
+// enoughInstances tells in one line what would else fail for each directory.
+func enoughInstances(need int) error {
+	limits, err := sysctl.Read("")
+	if err != nil || need <= limits.MaxUserInstances {
+		return nil
+	}
+	return fmt.Errorf("%d directories take an inotify instance each, and fs.inotify.max_user_instances is %d: raise it (lockstep sysctl --apply), or watch what they are in with --recursive",
+		need, limits.MaxUserInstances)
 }
 
 // failed tells what went wrong, if anything, and gives the exit code.
@@ -149,6 +163,9 @@ type news struct {
 func (c *eventsCommand) watch(ctx context.Context, sources []*eventSource, out io.Writer) (int, error) {
 	settings := agent.Defaults()
 	settings.LogLevel = "warn"
+	if c.quiet > 1 {
+		settings.LogLevel = "error"
+	}
 	log, err := settings.NewLogger(c.stderr)
 	if err != nil {
 		return eventsFailed, err

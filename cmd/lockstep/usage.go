@@ -17,7 +17,7 @@ sent, without the directory itself, as rsync does. DST is a local path; [user@]h
 reached by ssh; or [user@]host::module/path or rsync://[user@]host[:port]/module/path, an
 rsync daemon. Without --watch lockstep ends after one push. Options have rsync's names and
 meanings, and so do their --no-OPTION forms; what rsync has beyond this list is refused.
-A SRC that is named like a verb is written ./sysctl; lockstep sysctl --help tells of it.
+A SRC that is named like a verb is written ./events; lockstep events --help tells of it.
 
 Watching
       --watch             push, then keep in step until SIGINT or SIGTERM

@@ -8,7 +8,7 @@ const usage = `lockstep keeps a directory in step with another one, here or on a
   lockstep -n -i --delete /abc/ /mnt/mirror/                  what would go, once
 
 Usage: lockstep [OPTION…] SRC DST
-       lockstep check-path [OPTION…] SRC PATH…     does PATH take part, and why?
+       lockstep check-path [OPTION…] [SRC] PATH…     does PATH take part, and why?
        lockstep sysctl [OPTION…] [DIR…]    the kernel's limits on watching: show, raise
        lockstep events [OPTION…] PATH…     tell what happens to files, as inotifywait does
 

@@ -22,7 +22,6 @@ type fan struct {
 	points  []string   // mount points below the root that are marked, too
 	mounts  mountTable // when that was last looked at
 	pending *pending
-	moved   []move
 	events  uint64
 	cookie  uint32 // of the last rename announced
 

@@ -17,10 +17,11 @@
 //     old one, with everything below it, before it is watched again.
 //  4. Two goroutines drain fsnotify's channels into a merged set and wait for nothing else.
 //     One goroutine, the caller of Run, owns the tables and does all system calls.
-//  5. After a queue overflow a fresh inotify instance is filled from the root and the whole
-//     root is a Tree change.
+//  5. After a queue overflow a fresh inotify instance is filled from the root. The tree is compared
+//     with an index of what was emitted (keeper), or is one Tree change where there is no index yet.
 //  6. What cannot be watched (watch limit, unreadable, path too long, mounted twice) is polled:
-//     retried, and emitted as a Tree change, every PollInterval. It is logged, never dropped.
+//     retried, and compared or emitted as a Tree change, every PollInterval. It is logged, never
+//     dropped.
 //  7. While the root is absent nothing is emitted, so its loss cannot look like deletion. When
 //     a directory is there again, whatever its identity, all of it is watched and emitted.
 //  8. A rename within the tree is told as a pair, too, where both of its events came one after the

@@ -31,7 +31,7 @@
 //     FUSE filesystems, are compared every PollInterval. It is logged, never dropped.
 //  8. While the root is absent nothing is emitted, so its loss cannot look like deletion. When
 //     a directory is there again, whatever its identity, all of it is watched and emitted. A mount that
-//     comes or goes below the root makes that place a Tree change, or has it compared.
+//     comes or goes below the root makes that place a Tree change.
 //  9. A rename within the tree is told as a pair, too: by inotify where both of its events came one after
 //     the other, by fanotify always. It is a second hint about names that are told anyway.
 //

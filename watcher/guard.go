@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -83,10 +84,14 @@ func (s *session) rootGone(root string, err error) {
 	s.found.reset()
 	s.suspects.reset()
 	s.backend.close()
-	if s.absent == err.Error() {
+	reason := err.Error()
+	if errors.Is(err, fs.ErrNotExist) {
+		reason = "absent" // one look is at the path that is watched, the next at the one that was given
+	}
+	if s.absent == reason {
 		return
 	}
-	s.absent = err.Error()
+	s.absent = reason
 	s.log.Error("root is absent: no change is seen, and nothing may be deleted, until it is back; mount or restore it",
 		quoted("root", root), zap.Error(err))
 }

@@ -164,7 +164,8 @@ func (k *keeper) lost() {
 
 func (k *keeper) tellAgain(paths pathSet) {
 	for p, tree := range paths {
-		k.repeat.add(Change{Path: p, Tree: tree, Content: true})
+		// All bytes of everything (see maxDirty) are too much to ask for: it is told as without an index.
+		k.repeat.add(Change{Path: p, Tree: tree, Content: p != "."})
 	}
 }
 

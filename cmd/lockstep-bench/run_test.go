@@ -15,7 +15,13 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain plays a role like main: what is measured in processes of its own is started from this program.
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleEnv); role != "" {
+		os.Exit(play(role, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func tinySizes() sizes {
 	return sizes{

@@ -5,6 +5,8 @@ PREFIX    ?= /usr/local
 FUZZTIME  ?= 5s
 SEEDS     ?= 40
 CHAOSTIME ?= 60s
+CHURNS    ?= 200
+CHURNTIME ?= 60s
 SOAK      ?= 1h
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -47,8 +49,9 @@ fuzz: ## every fuzz target for FUZZTIME (5s)
 interop: deps ## the tests against the real rsync, uncached
 	$(GO) test -count=1 -run 'Interop|Transcript|Examples|Matrix' ./syncer/... ./cmd/... ./examples/...
 
-chaos: deps ## random changes while it runs: SEEDS (40) seeds of CHAOSTIME (60s) to both targets
+chaos: deps ## random changes while it runs: SEEDS (40) seeds of CHAOSTIME (60s) to both targets, CHURNS (200) of CHURNTIME (60s) for the watcher alone
 	$(GO) test -count=1 -timeout=0 -run TestChaos ./cmd/internal/agent -chaos.seeds=$(SEEDS) -chaos.time=$(CHAOSTIME)
+	$(GO) test -count=$(CHURNS) -timeout=0 -run 'TestChurn' ./watcher -churn=$(CHURNTIME)
 	$(GO) test -count=1 -run TestChurnSmallQueue ./watcher -churn.sysctl
 
 bench: deps build ## measure beside rsync: latency, burst, delta, memory

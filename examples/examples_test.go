@@ -475,3 +475,40 @@ func TestEveryFileIsExplained(t *testing.T) {
 		}
 	}
 }
+
+// TestOnChange builds the example of package watcher, and has it run a command for a change.
+func TestOnChange(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	program := filepath.Join(dir, "onchange")
+	if out, err := exec.Command("go", "build", "-o", program, "./onchange").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	src, ran := filepath.Join(dir, "src"), filepath.Join(dir, "ran")
+	must(t, os.Mkdir(src, 0o755))
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
+	defer cancel()
+	c := exec.CommandContext(ctx, program, src, "sh", "-c", "cp -r "+src+"/. "+ran)
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	must(t, c.Start())
+	defer func() {
+		must(t, c.Process.Signal(os.Interrupt))
+		if err := c.Wait(); err != nil {
+			t.Errorf("%v\n%s", err, out.String())
+		}
+	}()
+	waitFor := func(name string) {
+		for ctx.Err() == nil {
+			if _, err := os.Stat(filepath.Join(ran, name)); err == nil {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		t.Errorf("the command did not run for %q", name)
+	}
+	waitFor(".")
+	must(t, os.MkdirAll(filepath.Join(src, "a/b"), 0o755))
+	must(t, os.WriteFile(filepath.Join(src, "a/b/c"), nil, 0o644))
+	waitFor("a/b/c")
+}

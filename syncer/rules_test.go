@@ -59,7 +59,7 @@ func TestExcludedReadsAgain(t *testing.T) {
 	excluded("a/b/f", false)
 }
 
-func TestRuleFile(t *testing.T) {
+func TestRuleDir(t *testing.T) {
 	s, src, _ := perDirPair(t)
 	for _, tt := range []struct {
 		name string
@@ -79,13 +79,13 @@ func TestRuleFile(t *testing.T) {
 		{".", ""},
 	} {
 		s.Excluded("a/b/f", false) // the files were read
-		if dir, ok := s.RuleDir(tt.name); dir != tt.dir || ok != (tt.dir != "") || s.RuleFile(tt.name) != ok {
+		if dir, ok := s.RuleDir(tt.name); dir != tt.dir || ok != (tt.dir != "") {
 			t.Errorf("RuleDir(%q) = %q, %v", tt.name, dir, ok)
 		}
 	}
 	write(t, filepath.Join(src, "a", ".rules"), "bogus")
 	for _, name := range []string{"a/.rules", "a/b/.rules"} {
-		if !s.RuleFile(name) {
+		if _, ok := s.RuleDir(name); !ok {
 			t.Errorf("%s is not taken for a rule file while the one in a cannot be read", name)
 		}
 	}
@@ -114,7 +114,7 @@ func TestExcludedConcurrently(t *testing.T) {
 			for n := range 200 {
 				s.Excluded(fmt.Sprintf("a/b/%d.o", n), false)
 				if n%20 == i {
-					s.RuleFile("a/.rules")
+					s.RuleDir("a/.rules")
 				}
 			}
 		})

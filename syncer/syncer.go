@@ -172,16 +172,10 @@ func (s *Syncer) Excluded(name string, isDir bool) bool {
 	return excluded && err == nil
 }
 
-// RuleFile says whether a change of a path below WatchRoot changes filter rules: it is a per-directory
-// file of rules (dir-merge), or one that such a file merges. Then everything in RuleDir may take part,
-// or not any more, and what was known of its rules is dropped. It is safe for concurrent use.
-func (s *Syncer) RuleFile(name string) bool {
-	_, ok := s.RuleDir(name)
-	return ok
-}
-
-// RuleDir is RuleFile, and says in and below which directory of WatchRoot the rules may be others. That is
-// where the file is, but for one that is merged from elsewhere.
+// RuleDir says whether a change of a path below WatchRoot changes filter rules: it is a per-directory
+// file of rules (dir-merge), or one that such a file merges. Then everything in and below dir, a directory
+// of WatchRoot, may take part, or not any more, and what was known of its rules is dropped. That is where
+// the file is, but for one that is merged from elsewhere. It is safe for concurrent use.
 func (s *Syncer) RuleDir(name string) (dir string, ok bool) {
 	if s.place.single || name == "." && s.place.prefix == "" {
 		return "", false

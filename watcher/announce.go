@@ -32,7 +32,7 @@ func (t *tree) tell(all []event) {
 		if !ok || rel != "." && (t.excluded(rel, e.dir) || t.known(rel, e.op)) {
 			continue
 		}
-		t.announce(Event{Path: rel, Op: e.op, Dir: e.dir, Cookie: e.cookie})
+		t.announce(Event{Path: rel, Op: e.op, Dir: e.dir, Self: e.self, Cookie: e.cookie})
 	}
 }
 

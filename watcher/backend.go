@@ -19,14 +19,18 @@ type backend interface {
 	// barrier has been handled.
 	barrier()
 	passed() uint64
-	// retry looks after what is polled, recheck after a directory at which a mount came or went, and
-	// unmounted finds those of points that lost their watch without a word.
+	// retry looks after what is polled, remounted after directories at which a mount came or went, none
+	// below another, and unmounted finds those of points that lost their watch without a word.
 	retry(ctx context.Context)
-	recheck(ctx context.Context, abs string, mounted bool)
+	remounted(ctx context.Context, points []string, now mountTable)
 	unmounted(ctx context.Context, points mountTable) (lost []string)
+	// reconsider watches what is at and below a directory as the rules have it now.
+	reconsider(ctx context.Context, abs string)
 	// rootUnwatched reports whether the root's own watch is gone although the root may be there: it
 	// was moved away and back, which ends a watch.
 	rootUnwatched() bool
+	// polledPaths are the subtrees that are not watched.
+	polledPaths() []string
 	counts() counts
 	// close ends all watching in the background, wait waits for that.
 	close()

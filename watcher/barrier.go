@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,8 +11,9 @@ import (
 // barrier is a file in memory that is watched beside the directories: a change of its mode is an event
 // like theirs, and the kernel queues events in order. When that one has been handled, so has
 // everything that was queued before it, and nothing was lost before it.
+//
+// It is opened with its instance, before the directories take all watches that there are.
 type barrier struct {
-	once sync.Once
 	file *os.File
 	path string
 	odd  bool
@@ -23,13 +23,8 @@ const barrierPrefix = "/proc/self/fd/"
 
 // raise queues the event in src.
 func (b *barrier) raise(src source) error {
-	var err error
-	b.once.Do(func() { err = b.open(src) })
-	if err != nil {
+	if err := b.open(src); err != nil {
 		return err
-	}
-	if b.file == nil {
-		return os.ErrClosed
 	}
 	b.odd = !b.odd
 	mode := uint32(0o400)
@@ -39,7 +34,11 @@ func (b *barrier) raise(src source) error {
 	return unix.Fchmod(int(b.file.Fd()), mode)
 }
 
+// open may be called again: where it failed it is tried anew.
 func (b *barrier) open(src source) error {
+	if b.file != nil {
+		return nil
+	}
 	fd, err := unix.MemfdCreate("lockstep-barrier", unix.MFD_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("make a file in memory: %w", err)

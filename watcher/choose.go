@@ -2,7 +2,7 @@ package watcher
 
 import (
 	"context"
-	"maps"
+	"errors"
 	"slices"
 
 	"go.uber.org/zap"
@@ -50,7 +50,7 @@ func (s *session) tryFanotify(ctx context.Context) (*fan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.mountsBelow(slices.Sorted(maps.Keys(s.mounts.below))); err != nil {
+	if err := f.markMounts(s.mounts); err != nil {
 		f.close()
 		f.wait()
 		return nil, err
@@ -73,15 +73,21 @@ func (s *session) fallBack(ctx context.Context, err error) {
 }
 
 // insteadOfFailed replaces fanotify when it fails later: privileges were lost, or a filesystem was
-// mounted that it cannot watch.
+// mounted that it cannot watch, or that was the root's.
 func (s *session) insteadOfFailed(ctx context.Context) {
 	f, ok := s.backend.(*fan)
 	if !ok || f.up() {
 		return
 	}
 	f.close()
+	f.reading.Wait()
+	f.handle(ctx, func() bool { return true }) // it may know more about contents than a comparison finds
 	f.wait()
-	s.fallBack(ctx, f.failure())
+	if err := f.failure(); !errors.Is(err, errUnmarked) {
+		s.fallBack(ctx, err)
+		return
+	}
+	s.choose(ctx)
 }
 
 // remotes are the places where events do not tell everything: they are compared every PollInterval.
@@ -96,6 +102,15 @@ func (s *session) remotes() []string {
 		rel, ok := relPath(s.root, p)
 		return !ok || s.excluded(rel, true)
 	})
+}
+
+// blind are the places of which not all changes are told, relative to the root.
+func (s *session) blind() []string {
+	places := append(s.backend.polledPaths(), s.remotes()...)
+	for i, p := range places {
+		places[i], _ = relPath(s.root, p)
+	}
+	return places
 }
 
 // warnRemote names them, each once.

@@ -203,6 +203,7 @@ func testChurn(t *testing.T, backend string, length time.Duration, instance func
 	h.probe()
 	h.stop()
 	t.Logf("%v operations, %d entries left, %+v", ops, len(r.entries), h.w.Stats())
+	t.Log(h.logText())
 	return h.w
 }
 

@@ -54,6 +54,7 @@ type Event struct {
 	Path   string // relative to the root, as in Change; "." is the root
 	Op     Op     // one bit, or several where the kernel merged them
 	Dir    bool   // it is, or was, a directory
+	Self   bool   // told by the directory's own watch, not by that of the one above: some are told by both
 	Cookie uint32 // equal in the two halves of one rename; else 0
 	Found  bool   // found by listing a directory that was made or moved in, not announced
 }

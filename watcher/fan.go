@@ -2,7 +2,9 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -17,9 +19,9 @@ import (
 type fan struct {
 	*ground
 	group   *fanotify.Group
-	points  []string // mount points below the root that are marked, too
+	points  []string   // mount points below the root that are marked, too
+	mounts  mountTable // when that was last looked at
 	pending *pending
-	moved   []move
 	events  uint64
 	cookie  uint32 // of the last rename announced
 
@@ -136,7 +138,7 @@ func (f *fan) rename(e fanotify.Event) {
 		f.pending.add(event{name: e.From, op: OpMovedFrom, dir: e.Dir, file: !e.Dir, cookie: f.cookie}, "")
 	}
 	if e.Path != "" {
-		f.pending.addMove(event{name: e.Path, op: OpMovedTo | rest, dir: e.Dir, file: !e.Dir, cookie: f.cookie},
+		f.pending.addMove(event{name: e.Path, op: OpMovedTo | rest, dir: e.Dir, file: !e.Dir, in: e.From == "", cookie: f.cookie},
 			move{from: e.From, to: e.Path, dir: e.Dir, id: inode{e.Dev, e.Ino}})
 	}
 }
@@ -172,6 +174,7 @@ func (f *fan) out(e *event) bool {
 }
 
 func (f *fan) event(e event) {
+	f.rules(e.name)
 	switch {
 	case e.op&^opsOptional == 0:
 		return
@@ -184,6 +187,9 @@ func (f *fan) event(e event) {
 			f.marks.add(Change{Path: parentOf(e.name)}) // its time changed nevertheless
 		}
 		return
+	}
+	if e.dir && (e.in || e.op.has(OpMovedFrom) && f.mounts.has(joinPath(f.root, e.name))) {
+		f.mountsStray = true
 	}
 	c := written(e.name, e.op, true)
 	if e.op.has(opsAppear | opsDisappear) {
@@ -210,9 +216,21 @@ func (f *fan) tell(all []event) {
 	}
 }
 
-// mountsBelow marks the filesystems that are mounted below the root.
-func (f *fan) mountsBelow(points []string) error {
-	for _, p := range points {
+// markMounts marks the filesystems that are mounted below the root, and those alone.
+func (f *fan) markMounts(now mountTable) error {
+	f.mounts = now
+	// First those that are gone: a filesystem may have moved from one point to another.
+	f.points = slices.DeleteFunc(f.points, func(p string) bool {
+		if now.below[p] != "" {
+			return false
+		}
+		f.unmark(p)
+		return true
+	})
+	for _, p := range slices.Sorted(maps.Keys(now.below)) {
+		if slices.Contains(f.points, p) {
+			continue
+		}
 		if err := f.mountAt(p); err != nil {
 			return err
 		}
@@ -220,32 +238,49 @@ func (f *fan) mountsBelow(points []string) error {
 	return nil
 }
 
+func (f *fan) unmark(point string) {
+	if err := f.group.RemoveFilesystem(point); err != nil {
+		f.log.Debug("a mark is left", zap.Error(err))
+	}
+}
+
+// mountAt marks what is mounted at point. That the table of mounts is out of date is no failure: what
+// changed it is still to be told, by the mount table or as the rename of a directory above.
 func (f *fan) mountAt(point string) error {
 	rel, ok := relPath(f.root, point)
-	if !ok || f.oneFS || f.hidden(rel) {
+	if !ok || f.oneFS || f.hidden(rel) || !f.mounts.reached(point) {
 		return nil
 	}
 	if err := f.group.AddFilesystem(point); err != nil {
+		if now, e := readMounts(f.root); e == nil && !now.same(f.mounts) {
+			return nil
+		}
 		return fmt.Errorf("a filesystem below the root: %w", err)
 	}
 	f.points = append(f.points, point)
 	return nil
 }
 
-// recheck is about a directory at which a mount came or went. One that cannot be marked ends all: then
-// inotify is the better one.
-func (f *fan) recheck(_ context.Context, abs string, mounted bool) {
-	if slices.Contains(f.points, abs) {
-		if err := f.group.RemoveFilesystem(abs); err != nil {
-			f.log.Debug("a mark is left", zap.Error(err))
+// reconsider lets the reader ask again what is hidden.
+func (f *fan) reconsider(context.Context, string) { f.group.Forget() }
+
+// remounted marks what came and gives up what went. What cannot be marked ends all: then inotify is the
+// better one.
+func (f *fan) remounted(_ context.Context, points []string, now mountTable) {
+	f.points = slices.DeleteFunc(f.points, func(p string) bool {
+		again := slices.ContainsFunc(points, func(q string) bool { _, ok := relPath(q, p); return ok })
+		if again {
+			f.unmark(p)
 		}
-		f.points = slices.DeleteFunc(f.points, func(p string) bool { return p == abs })
-	}
+		return again
+	})
 	f.group.Forget()
-	f.doubt(abs)
-	if mounted {
-		if err := f.mountAt(abs); err != nil {
-			f.fail(err)
+	if err := f.markMounts(now); err != nil {
+		f.fail(err)
+	}
+	for _, p := range points {
+		if rel, ok := relPath(f.root, p); ok && !f.hidden(rel) {
+			f.marks.add(Change{Path: rel, Tree: true, Content: true}) // not a doubt: see tree.recheck
 		}
 	}
 }
@@ -255,19 +290,40 @@ func (f *fan) rebuild(context.Context) {
 	f.group.Forget()
 	f.rootMoved = false
 	f.pending.found()
+	// Among what was lost may be the rename of a directory above a mount point.
+	if now, err := readMounts(f.root); err == nil {
+		if err := f.markMounts(now); err != nil {
+			f.fail(err)
+		}
+	}
 }
 
-func (f *fan) up() bool                                              { return f.failure() == nil }
-func (f *fan) wake() <-chan struct{}                                 { return f.pending.wake }
-func (f *fan) lost() lostEvents                                      { return f.pending.lostEvents() }
-func (f *fan) retry(context.Context)                                 {}
-func (f *fan) unmounted(context.Context, mountTable) (lost []string) { return nil }
+// errUnmarked is no failure of fanotify: it has to begin again.
+var errUnmarked = errors.New("the root's filesystem was mounted anew")
+
+func (f *fan) unmounted(context.Context, mountTable) []string {
+	lost, err := f.group.Unmarked()
+	if err != nil {
+		f.log.Debug("whether filesystems are still marked is not known", zap.Error(err))
+	}
+	if slices.Contains(lost, f.root) {
+		f.fail(errUnmarked)
+		return nil
+	}
+	return lost
+}
+
+func (f *fan) up() bool              { return f.failure() == nil }
+func (f *fan) wake() <-chan struct{} { return f.pending.wake }
+func (f *fan) lost() lostEvents      { return f.pending.lostEvents() }
+func (f *fan) retry(context.Context) {}
 
 // rootUnwatched: what happened in the root while it, or one above it, had another name was told as
 // something outside.
-func (f *fan) rootUnwatched() bool { return f.rootMoved }
-func (f *fan) counts() counts      { return counts{watches: 1 + len(f.points), events: f.events} }
-func (f *fan) barrier()            { f.waited = true }
+func (f *fan) rootUnwatched() bool   { return f.rootMoved }
+func (f *fan) counts() counts        { return counts{watches: 1 + len(f.points), events: f.events} }
+func (f *fan) polledPaths() []string { return nil }
+func (f *fan) barrier()              { f.waited, f.from = true, f.group.Emptied() }
 
 // readAll reports that what was told before the barrier has come out of the kernel's queue: it was
 // empty since, or is.

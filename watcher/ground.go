@@ -1,6 +1,10 @@
 package watcher
 
-import "go.uber.org/zap"
+import (
+	"slices"
+
+	"go.uber.org/zap"
+)
 
 // ground is what the backends and the session share: which tree it is, what of it takes part, and
 // where changes go.
@@ -9,13 +13,17 @@ type ground struct {
 	rootDev  uint64
 	excluded func(rel string, isDir bool) bool // never nil; called by scanning goroutines, too
 	oneFS    bool
-	shallow  bool // subdirectories are names, nothing more
+	ruleDir  func(rel string) (dir string, ok bool) // Config.RuleDir; may be nil
+	shallow  bool                                   // subdirectories are names, nothing more
 	log      *zap.Logger
 
 	marks     changeSet   // what is to be emitted
 	suspects  changeSet   // subtrees that may differ although no event said so
+	reruled   []string    // directories in and below which other names may be excluded now
 	announce  func(Event) // nil, or where events go
 	rootMoved bool        // an event told that the root's own watch is gone
+
+	mountsStray bool // mount points may have other paths by now: a rename does not show in the mount table's events
 }
 
 // mark notes that abs may differ.
@@ -30,6 +38,24 @@ func (g *ground) doubt(abs string) {
 	if rel, ok := relPath(g.root, abs); ok {
 		g.suspects.add(Change{Path: rel, Tree: true})
 	}
+}
+
+// rules notes that rel had an event, if that changes what is excluded. What is excluded itself counts.
+func (g *ground) rules(rel string) {
+	if g.ruleDir == nil {
+		return
+	}
+	if dir, ok := g.ruleDir(rel); ok && !slices.Contains(g.reruled, dir) {
+		g.reruled = append(g.reruled, dir)
+	}
+}
+
+// absPath is the contrary of relPath.
+func (g *ground) absPath(rel string) string {
+	if rel == "." {
+		return g.root
+	}
+	return joinPath(g.root, rel)
 }
 
 // written gives the change of a file whose bytes changed or whose writer is done.

@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -61,11 +62,13 @@ func (s *session) lookFor(ctx context.Context) {
 	}
 	// What moved while the tree was walked is covered by the root's own change.
 	s.marks.reset()
+	s.found.reset()
 	s.suspects.reset()
 	s.marks.add(Change{Path: ".", Tree: true})
 	if s.keeper != nil {
 		s.keeper.cfg.Root = root
 		s.keeper.restart()
+		s.keeper.repeat.reset()
 	}
 	s.stats.RootPresent, s.stats.Root, s.absent, s.seen = true, id, "", lostEvents{}
 	s.log.Info("watching", quoted("root", root), zap.String("backend", s.backend.name()), zap.Int("watches", s.backend.counts().watches), zap.Duration("took", time.Since(start).Round(10*time.Microsecond)))
@@ -78,12 +81,17 @@ func (s *session) rootGone(root string, err error) {
 	s.stats.RootPresent = false
 	s.rebuildAt.Stop()
 	s.marks.reset()
+	s.found.reset()
 	s.suspects.reset()
 	s.backend.close()
-	if s.absent == err.Error() {
+	reason := err.Error()
+	if errors.Is(err, fs.ErrNotExist) {
+		reason = "absent" // one look is at the path that is watched, the next at the one that was given
+	}
+	if s.absent == reason {
 		return
 	}
-	s.absent = err.Error()
+	s.absent = reason
 	s.log.Error("root is absent: no change is seen, and nothing may be deleted, until it is back; mount or restore it",
 		quoted("root", root), zap.Error(err))
 }
@@ -98,6 +106,12 @@ func (s *session) mountsChanged(ctx context.Context) {
 	if s.look(ctx); !s.stats.RootPresent {
 		return
 	}
+	s.readMounts(ctx)
+}
+
+// readMounts compares the mounts with what they were.
+func (s *session) readMounts(ctx context.Context) {
+	s.mountsStray = false
 	now, err := readMounts(s.root)
 	if err != nil {
 		s.log.Warn("mounts below the root are not noticed", zap.Error(err))
@@ -111,9 +125,7 @@ func (s *session) mountsChanged(ctx context.Context) {
 		s.rebuild(ctx)
 		return
 	}
-	for _, point := range before.changed(now) {
-		s.backend.recheck(ctx, point, now.below[point] != "")
-	}
+	s.backend.remounted(ctx, before.changed(now), now)
 }
 
 // checkMounts finds the unmounts that were undone before anybody looked: the table is the same, and
@@ -128,7 +140,7 @@ func (s *session) checkMounts(ctx context.Context) {
 		s.rebuild(ctx)
 		return
 	}
-	for _, p := range lost {
-		s.backend.recheck(ctx, p, s.mounts.below[p] != "")
+	if len(lost) > 0 {
+		s.backend.remounted(ctx, topmost(lost), s.mounts)
 	}
 }

@@ -41,7 +41,8 @@ type harness struct {
 
 	mu      sync.Mutex // guards all below
 	changes map[string]Change
-	moves   []Change // those with From
+	raw     map[string]Change // the last one of each path, as it came
+	moves   []Change          // those with From
 	first   []Change
 	markers map[string]bool
 	roots   int // emissions of the root's Tree change
@@ -62,7 +63,7 @@ func newHarness(tb testing.TB, cfg Config) *harness {
 	return &harness{
 		TB: tb, root: cfg.Root, w: w, logs: logs,
 		stopped: make(chan error, 1), arrived: make(chan struct{}, 1),
-		changes: make(map[string]Change), markers: make(map[string]bool),
+		changes: make(map[string]Change), raw: make(map[string]Change), markers: make(map[string]bool),
 	}
 }
 
@@ -111,6 +112,7 @@ func (h *harness) emit(list []Change) {
 		if c.Path == "." && c.Tree {
 			h.roots++
 		}
+		h.raw[c.Path] = c
 		old := h.changes[c.Path]
 		h.changes[c.Path] = Change{Path: c.Path, Tree: c.Tree || old.Tree, Content: c.Content || old.Content}
 	}

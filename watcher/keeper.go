@@ -30,8 +30,14 @@ const (
 //
 // A record must never be newer than what was emitted. It is renewed after its change was emitted, by a
 // look at the disk, and a second change may come before that look. Its event is still to come then, or
-// was lost. So each look stays in doubt until a barrier that was raised after it has passed, and all
-// looks in doubt are forgotten when events turn out to be lost.
+// was lost. So each look stays in doubt until a barrier that was raised after it has passed.
+//
+// A record must not be older than what was emitted, either: what was made, emitted and lost its deletion
+// to an overflow is neither in the index nor on the disk, so nobody would find that it went. So when
+// events turn out to be lost, all that was emitted and is not proven is told once more.
+//
+// What a comparison finds is recorded first and told then, so neither applies to it. Places without events
+// (blind) know no other way: whoever looks at them tells of them.
 type keeper struct {
 	log   *zap.Logger
 	cfg   index.Config
@@ -43,7 +49,7 @@ type keeper struct {
 	raised       bool      // a barrier is on its way
 	passed       uint64    // barriers that had passed when it was raised
 	through      time.Time // it had not passed until then
-	forget       pathSet   // records that must not be believed, before the next job
+	repeat       changeSet // to be emitted once more
 	suspects     changeSet // to be compared
 	hold         time.Time // no job before: the last one failed
 	slow         int       // how many times slower than it could be a comparison is
@@ -52,9 +58,12 @@ type keeper struct {
 	working  bool
 	kind     jobKind // of the job
 	stale    bool    // the index is to be replaced by an empty one
-	tainted  bool    // events were lost while the job looked
+	tainted  bool    // events were lost, or all was told anew, while the job looked
 	jobs     sync.WaitGroup
 	done     chan job
+	now      func() time.Time // time.Now, or a test's
+	spawn    func(func())     // jobs.Go, or a test's
+	blind    func() []string  // places where changes give no events, relative
 
 	mu    sync.Mutex // guards found
 	found []Change
@@ -78,6 +87,7 @@ type looked struct {
 type job struct {
 	kind    jobKind
 	paths   pathSet
+	blind   []string // places that are told of if they were looked at
 	scan    index.Scan
 	differs int
 	took    time.Duration
@@ -94,6 +104,7 @@ const (
 
 func newKeeper(log *zap.Logger, cfg index.Config) *keeper {
 	k := &keeper{log: log, cfg: cfg, done: make(chan job, 1), news: make(chan struct{}, 1)} // one: there is one job
+	k.now, k.spawn, k.blind = time.Now, k.jobs.Go, func() []string { return nil }
 	k.restart()
 	return k
 }
@@ -101,17 +112,20 @@ func newKeeper(log *zap.Logger, cfg index.Config) *keeper {
 // restart begins with an empty index, which is filled by and by.
 func (k *keeper) restart() {
 	k.known = false
-	k.dirty, k.aging, k.forget = pathSet{}, pathSet{}, pathSet{}
+	k.dirty, k.aging = pathSet{}, pathSet{}
 	k.doubted, k.raised = nil, false
-	k.suspects.reset()
+	for _, c := range k.suspects.take() { // what was promised to be compared never will be
+		k.repeat.add(c)
+	}
 	k.stale, k.tainted = true, k.working
 }
 
-// emitted notes what was told: its records are to be renewed.
+// emitted notes what was told, but for what a comparison found: its records are to be renewed.
 func (k *keeper) emitted(list []Change) {
 	for _, c := range list {
 		switch {
 		case c.Path == "." && c.Tree:
+			k.suspects.reset()
 			k.restart()
 		case c.From == "":
 			k.dirty.add(c.Path, c.Tree)
@@ -133,32 +147,44 @@ func (k *keeper) suspect(list []Change) bool {
 	return true
 }
 
-// lost says that events were lost: what was not proven until now is not believed.
+// lost says that events were lost: what was not proven until now is told once more. The caller has the
+// whole tree compared.
 func (k *keeper) lost() {
-	for _, l := range k.doubted {
-		k.disbelieve(l)
-	}
-	k.doubted, k.raised = nil, false
 	k.tainted = k.working
-	// What was emitted may have changed again.
-	for _, set := range []pathSet{k.dirty, k.aging} {
-		for p, tree := range set {
-			k.forget.add(p, tree)
+	if k.known {
+		for _, l := range k.doubted {
+			k.tellAgain(l.paths)
 		}
+		k.tellAgain(k.dirty)
+		k.tellAgain(k.aging)
+		k.dirty, k.aging = pathSet{}, pathSet{}
+	} // else what is suspected is a change as it stands, and that is all
+	k.doubted, k.raised = nil, false
+}
+
+func (k *keeper) tellAgain(paths pathSet) {
+	for p, tree := range paths {
+		// All bytes of everything (see maxDirty) are too much to ask for: it is told as without an index.
+		k.repeat.add(Change{Path: p, Tree: tree, Content: p != "."})
 	}
 }
 
-func (k *keeper) disbelieve(l looked) {
-	for p, tree := range l.paths {
-		k.forget.add(p, tree)
-		k.dirty.add(p, tree)
+// inDoubt notes a look that a barrier has to prove. Where no barrier passes, looks are kept as one.
+func (k *keeper) inDoubt(l looked) {
+	k.doubted = append(k.doubted, l)
+	paths := 0
+	for _, l := range k.doubted {
+		paths += len(l.paths)
+	}
+	if paths > 4*maxDirty {
+		k.doubted = []looked{{paths: pathSet{".": true}, at: l.at}}
 	}
 }
 
 // step starts the first look at everything, or a comparison, if one is due.
 func (k *keeper) step(ctx context.Context) {
 	switch {
-	case k.working || time.Now().Before(k.hold):
+	case k.working || k.now().Before(k.hold):
 	case len(k.doubted) > 0 && k.doubted[0].whole:
 		// The first look at everything is to be proven before anything is built on it.
 	case !k.known:
@@ -186,24 +212,25 @@ func (k *keeper) tick(ctx context.Context) {
 
 // prove raises a barrier for the looks that are old enough, or takes them out of doubt if theirs has
 // passed and nothing was lost: the next answer to a loss is about all looks in doubt. That a barrier
-// has passed is believed a moment later, for fsnotify tells events and losses on two channels.
+// has passed is believed a moment later, for fsnotify tells events and losses on two channels. While a
+// comparison runs nothing is proven: a rebuild, which tells of losses, may be waiting for its end.
 func (k *keeper) prove(b backend) {
 	switch {
-	case b.lost().count > 0:
+	case b.lost().count > 0 || k.comparing():
 		k.raised = false
 	case k.raised && b.passed() == k.passed:
-		k.through = time.Now()
-	case k.raised && time.Since(k.through) >= overflowQuiet:
+		k.through = k.now()
+	case k.raised && k.now().Sub(k.through) >= overflowQuiet:
 		k.raised = false
 		k.doubted = slices.DeleteFunc(k.doubted, func(l looked) bool {
 			k.known = k.known || l.covered && l.whole
 			return l.covered
 		})
-	case !k.raised && len(k.doubted) > 0 && time.Since(k.doubted[0].at) >= doubtFor:
+	case !k.raised && len(k.doubted) > 0 && k.now().Sub(k.doubted[0].at) >= doubtFor:
 		for i := range k.doubted {
-			k.doubted[i].covered = time.Since(k.doubted[i].at) >= doubtFor
+			k.doubted[i].covered = k.now().Sub(k.doubted[i].at) >= doubtFor
 		}
-		k.raised, k.passed, k.through = true, b.passed(), time.Now()
+		k.raised, k.passed, k.through = true, b.passed(), k.now()
 		b.barrier()
 	}
 }
@@ -212,22 +239,21 @@ func (k *keeper) start(ctx context.Context, kind jobKind, paths pathSet) {
 	if k.stale {
 		k.idx, k.stale = index.New(k.cfg), false
 	}
-	for p, tree := range k.forget {
-		k.idx.Forget(p, tree)
-	}
-	k.forget = pathSet{}
 	k.working, k.kind, k.tainted = true, kind, false
 	pace := k.pace(ctx, kind)
-	k.jobs.Go(func() {
+	j := job{kind: kind, paths: paths}
+	if kind != jobCompare {
+		j.blind = k.blind()
+	}
+	k.spawn(func() {
 		begin := time.Now()
-		j := job{kind: kind, paths: paths}
 		j.work(ctx, k, pace)
 		j.took = time.Since(begin)
 		k.done <- j
 	})
 }
 
-// comparing reports whether a comparison is under way, or waits for its turn.
+// comparing reports whether a comparison is under way.
 func (k *keeper) comparing() bool { return k.working && k.kind == jobCompare }
 
 // pace slows a walk down: by half where nobody waits for it, by more where overflows repeat.
@@ -259,12 +285,16 @@ func (j *job) work(ctx context.Context, k *keeper, pace func(int)) {
 			single = append(single, p)
 			continue
 		}
-		var differs func(index.Difference)
-		if j.kind == jobCompare {
-			differs = func(d index.Difference) {
+		differs := func(d index.Difference) {
+			// Where a directory above p is not the one that the index holds, that one is looked at, and
+			// nobody was told of it.
+			if j.kind == jobCompare || !within(d.Path, p) {
 				j.differs++
 				k.tell(d)
 			}
+		}
+		if j.kind == jobBuild {
+			differs = nil
 		}
 		scan, err := k.idx.Compare(ctx, p, pace, differs)
 		j.scan.Entries += scan.Entries
@@ -276,6 +306,41 @@ func (j *job) work(ctx context.Context, k *keeper, pace func(int)) {
 		}
 	}
 	j.scan.Unsettled = append(j.scan.Unsettled, k.idx.Look(single)...)
+	j.tellBlind(k)
+}
+
+// tellBlind tells of what was just looked at and may have changed before that without an event.
+func (j *job) tellBlind(k *keeper) {
+	if len(j.blind) == 0 {
+		return
+	}
+	blind := make(map[string]bool, len(j.blind))
+	for _, place := range j.blind {
+		blind[place] = true
+		if anyAbove(place, func(p string) bool { return j.paths[p] }) {
+			k.tell(index.Difference{Path: place, Tree: true})
+		}
+	}
+	for p, tree := range j.paths {
+		if anyAbove(p, func(place string) bool { return blind[place] }) {
+			k.tell(index.Difference{Path: p, Tree: tree, Content: true})
+		}
+	}
+}
+
+// anyAbove reports whether is says so of path or of a directory above it.
+func anyAbove(path string, is func(string) bool) bool {
+	for ; path != "."; path = parentOf(path) {
+		if is(path) {
+			return true
+		}
+	}
+	return is(".")
+}
+
+// within reports whether path is dir or below it.
+func within(path, dir string) bool {
+	return dir == "." || path == dir || len(path) > len(dir) && path[len(dir)] == '/' && path[:len(dir)] == dir
 }
 
 // tell hands a difference to the session.
@@ -304,10 +369,10 @@ func (k *keeper) finished(j job) {
 	for _, p := range j.scan.Unsettled {
 		k.dirty.add(p, false)
 	}
-	l := looked{paths: j.paths, at: time.Now(), whole: j.kind == jobBuild}
+	l := looked{paths: j.paths, at: k.now(), whole: j.kind == jobBuild}
 	switch {
 	case j.err != nil || k.tainted && j.kind == jobBuild:
-		k.hold = time.Now().Add(keeperTick / 2)
+		k.hold = k.now().Add(keeperTick / 2)
 		if j.kind == jobCompare {
 			for p := range j.paths {
 				k.suspects.add(Change{Path: p, Tree: true})
@@ -320,9 +385,11 @@ func (k *keeper) finished(j job) {
 		k.log.Info("tree compared with what was known of it",
 			zap.Int("entries", j.scan.Entries), zap.Int("differ", j.differs), zap.Duration("took", j.took.Round(time.Millisecond)))
 	case k.tainted:
-		k.disbelieve(l)
+		if k.known {
+			k.tellAgain(l.paths)
+		}
 	default:
-		k.doubted = append(k.doubted, l)
+		k.inDoubt(l)
 	}
 	if j.kind == jobBuild {
 		k.log.Debug("index built", zap.Int("entries", k.idx.Len()), zap.Int("bytes", k.idx.Bytes()), zap.Duration("took", j.took.Round(time.Millisecond)))

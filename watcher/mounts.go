@@ -25,6 +25,7 @@ const mountPause = 50 * time.Millisecond
 type mountTable struct {
 	above string            // all mounts on the root or a directory above it
 	below map[string]string // mount points below the root
+	top   map[string]uint64 // the identity of the last mount at each
 	// remote are those below the root whose filesystem others may change without an event here.
 	remote []string
 }
@@ -37,7 +38,7 @@ func readMounts(root string) (mountTable, error) {
 		return mountTable{}, err
 	}
 	defer f.Close()
-	t := mountTable{below: make(map[string]string)}
+	t := mountTable{below: make(map[string]string), top: make(map[string]uint64)}
 	_, err = mountinfo.GetMountsFromReader(f, func(m *mountinfo.Info) (skip, stop bool) {
 		t.add(root, m)
 		return true, false
@@ -57,10 +58,34 @@ func (t *mountTable) add(root string, m *mountinfo.Info) {
 		t.above += m.Mountpoint + " " + mount
 	case below:
 		t.below[m.Mountpoint] += mount // mounts stack: the order counts
+		t.top[m.Mountpoint] = uint64(m.ID)
 		if isRemoteType(m.FSType) {
 			t.remote = append(t.remote, m.Mountpoint)
 		}
 	}
+}
+
+// same reports whether nothing was mounted or unmounted between t and now.
+func (t mountTable) same(now mountTable) bool {
+	return t.above == now.above && maps.Equal(t.below, now.below)
+}
+
+// reached reports whether a path leads into the last mount at point: another mount on a directory above
+// may cover it, or the directory was renamed since.
+func (t mountTable) reached(point string) bool {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, point, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_MNT_ID, &st)
+	return err == nil && (st.Mask&unix.STATX_MNT_ID == 0 || st.Mnt_id == t.top[point]) // before Linux 5.8 nobody knows
+}
+
+// has reports whether there is a mount point at dir or below it.
+func (t mountTable) has(dir string) bool {
+	for p := range t.below {
+		if _, ok := relPath(dir, p); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // changed gives the mount points below the root at which t and now differ.

@@ -97,7 +97,7 @@ func TestCheckMounts(t *testing.T) {
 	h.await("silent end of the watch", func() bool { return !s.inotify.inst.watched(map[string]bool{root + "/m": true})[root+"/m"] })
 	s.mountsMoved = true
 	s.checkMounts(t.Context())
-	if got := s.suspects.take(); len(got) != 1 || got[0] != (Change{Path: "m", Tree: true}) || s.inotify.watches() != 3 {
+	if got := s.marks.take(); len(got) != 1 || got[0] != (Change{Path: "m", Tree: true, Content: true}) || s.inotify.watches() != 3 {
 		t.Errorf("want the mount watched anew, got %v, %d watches", got, s.inotify.watches())
 	}
 }
@@ -260,5 +260,38 @@ func TestReadMounts(t *testing.T) {
 	}
 	if again, _ := readMounts(dir); !cmp.Equal(got, again, cmp.AllowUnexported(mountTable{})) {
 		t.Errorf("tables differ: %+v, %+v", got, again)
+	}
+}
+
+// TestRemotes: what others may change without an event is compared at each interval, and named once.
+func TestRemotes(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	mkdir(t, root+"/nfs")
+	mkdir(t, root+"/skip")
+	h, s := startSession(t, root)
+	s.excluded = func(path string, _ bool) bool { return path == "skip" }
+	s.mounts.remote = []string{root + "/nfs", root + "/skip"}
+	for range 2 {
+		s.warnRemote()
+		s.poll(t.Context())
+		if got := s.suspects.take(); len(got) != 1 || got[0] != (Change{Path: "nfs", Tree: true}) {
+			t.Errorf("to be compared: %v", got)
+		}
+	}
+	if got := h.logged(zapcore.WarnLevel, "network or FUSE"); len(got) != 1 || got[0].ContextMap()["path"] != root+"/nfs" {
+		t.Errorf("want one warning, got:\n%s", h.logText())
+	}
+	s.remoteRoot = true
+	s.poll(t.Context())
+	if got := s.suspects.take(); len(got) != 1 || got[0].Path != "." {
+		t.Errorf("to be compared: %v", got)
+	}
+	for name, want := range map[string]bool{
+		"nfs4": true, "cifs": true, "smb3": true, "9p": true, "fuse.sshfs": true, "fuse": true, "ext4": false, "fuseblk": false, "tmpfs": false,
+	} {
+		if isRemoteType(name) != want {
+			t.Errorf("isRemoteType(%q) is %v", name, !want)
+		}
 	}
 }

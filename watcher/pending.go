@@ -20,7 +20,9 @@ type event struct {
 	op     Op
 	dir    bool   // it is known to be, or have been, a directory
 	file   bool   // it is known to be, or have been, something else
-	cookie uint32 // only where the source knows it
+	self   bool   // of a directory's own watch; only where each event is kept by itself
+	in     bool   // it came from outside; only where the source knows it
+	cookie uint32 // likewise
 }
 
 // merge notes a further operation. Whether a file was closed after it was last written to is the
@@ -30,7 +32,7 @@ func (e *event) merge(o *event) {
 		e.op &^= OpCloseWrite
 	}
 	e.op |= o.op
-	e.dir, e.file = e.dir || o.dir, e.file || o.file
+	e.dir, e.file, e.in = e.dir || o.dir, e.file || o.file, e.in || o.in
 }
 
 // pending is the meeting point of the goroutines that drain an instance with the one that owns the

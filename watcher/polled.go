@@ -209,6 +209,8 @@ func (t *tree) countDirs(abs string) (dirs int) {
 	return dirs
 }
 
+func (t *tree) polledPaths() []string { return slices.Collect(maps.Keys(t.polled.reasons)) }
+
 func (t *tree) watches() int { return t.size - len(t.polled.reasons) }
 
 // quoted shows a path's bytes whatever they are.

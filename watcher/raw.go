@@ -15,13 +15,14 @@ import (
 
 // rawSource is an inotify descriptor of our own. It is for those who want the events themselves:
 // fsnotify hides whether a name was made or moved in, whether it is a directory, and the cookie. To
-// keep trees in step needs none of that, so fsnotify it is there.
+// keep trees in step none of that is needed.
 type rawSource struct {
 	file *os.File // in Go's poller, so that Close ends a Read
 	fd   int
-	ops  Op
+	ops  Op // told by watches that are added from now on
+	all  Op
 
-	mu   sync.Mutex // guards the tables
+	mu   sync.Mutex // guards the tables, and adding to them
 	path map[int32]string
 	wd   map[string]int32
 }
@@ -58,9 +59,10 @@ func openRaw(extra Op) (*rawSource, error) {
 	if err != nil {
 		return nil, err
 	}
+	const always = OpMoveSelf<<1 - 1 - opsOptional
 	return &rawSource{
 		file: os.NewFile(uintptr(fd), "inotify"), fd: fd,
-		ops:  OpMoveSelf<<1 - 1 - opsOptional | extra&opsOptional,
+		ops: always, all: always | extra&opsOptional,
 		path: make(map[int32]string), wd: make(map[string]int32),
 	}, nil
 }
@@ -68,17 +70,30 @@ func openRaw(extra Op) (*rawSource, error) {
 // add watches the directory at path. An inode that has a watch already keeps that one, under the new
 // name (inotify_add_watch(2)).
 func (r *rawSource) add(path string) error {
+	r.mu.Lock() // also while the watch is added: its events must find the path
+	defer r.mu.Unlock()
 	wd, err := unix.InotifyAddWatch(r.fd, path, r.ops.mask()|unix.IN_ONLYDIR|unix.IN_DONT_FOLLOW)
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if old, ok := r.path[int32(wd)]; ok && r.wd[old] == int32(wd) {
 		delete(r.wd, old)
 	}
 	r.path[int32(wd)], r.wd[path] = path, int32(wd)
 	return nil
+}
+
+// begin makes the watches tell of the extra operations, too. Before that, our own listing of
+// directories would be among them. A watch whose directory went away meanwhile is looked at again
+// anyway, for the events that this gave.
+func (r *rawSource) begin() {
+	if r.ops == r.all {
+		return
+	}
+	r.ops = r.all
+	for _, path := range r.list() {
+		_ = r.add(path)
+	}
 }
 
 func (r *rawSource) remove(path string) error {
@@ -166,7 +181,7 @@ func (r *rawSource) event(wd int32, mask, cookie uint32, name []byte) (event, bo
 		}
 		return event{}, false
 	}
-	e := event{name: path, op: opOf(mask), dir: mask&unix.IN_ISDIR != 0 || len(name) == 0, cookie: cookie}
+	e := event{name: path, op: opOf(mask), dir: mask&unix.IN_ISDIR != 0 || len(name) == 0, self: len(name) == 0, cookie: cookie}
 	if len(name) > 0 {
 		e.name = joinPath(path, string(name))
 	}

@@ -1,64 +1,30 @@
 package watcher
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/watcher/internal/dirent"
 )
-
-// direntBuffer is the size of one getdents64 read, as glibc's readdir uses.
-const direntBuffer = 32 << 10
-
-// direntHeader is what precedes the name in a struct linux_dirent64 (getdents64(2)): inode and
-// offset of 8 bytes each, record length of 2, type of 1.
-const direntHeader = 8 + 8 + 2 + 1
-
-var errDirent = errors.New("malformed directory entry")
-
-// parseDirents calls entry for each record of one getdents64 read but "." and "..". The name is
-// valid during the call. Unlike os.ReadDir it makes no garbage for what is no directory, and
-// most entries are none.
-func parseDirents(buf []byte, entry func(name []byte, typ uint8, ino uint64)) error {
-	for len(buf) > 0 {
-		if len(buf) < direntHeader {
-			return errDirent
-		}
-		size := int(binary.NativeEndian.Uint16(buf[16:]))
-		if size < direntHeader || size > len(buf) {
-			return errDirent
-		}
-		ino, typ, name := binary.NativeEndian.Uint64(buf), buf[18], buf[direntHeader:size]
-		if end := bytes.IndexByte(name, 0); end >= 0 {
-			name = name[:end]
-		}
-		buf = buf[size:]
-		if len(name) == 0 || string(name) == "." || string(name) == ".." || bytes.IndexByte(name, '/') >= 0 {
-			continue
-		}
-		entry(name, typ, ino)
-	}
-	return nil
-}
 
 // readDir calls entry with each name in fd, the type and the inode as the directory has them. The name
 // is valid during the call.
 func readDir(fd int, buf []byte, entry func(name []byte, typ uint8, ino uint64)) error {
 	for {
-		n, err := unix.Getdents(fd, buf)
-		if errors.Is(err, unix.EINTR) {
-			continue
+		n, err := dirent.Read(fd, buf)
+		if err == nil {
+			err = dirent.Parse(buf[:n], func(name []byte, typ uint8, ino uint64) error {
+				entry(name, typ, ino)
+				return nil
+			})
 		}
 		if err != nil {
 			return fmt.Errorf("list directory: %w", err)
 		}
-		if n <= 0 {
+		if n == 0 {
 			return nil
-		}
-		if err := parseDirents(buf[:n], entry); err != nil {
-			return fmt.Errorf("list directory: %w", err)
 		}
 	}
 }

@@ -27,6 +27,9 @@ func (t *tree) rebuild(ctx context.Context) {
 		t.silent = true
 		t.addTree(ctx, t.root)
 		t.silent = false
+		if raw, ok := t.inst.src.(*rawSource); ok {
+			raw.begin()
+		}
 	}
 	if t.old != nil {
 		t.salvage()
@@ -41,10 +44,14 @@ func (t *tree) rebuild(ctx context.Context) {
 func (t *tree) openInstance() (*instance, error) {
 	t.wait()
 	i, err := openInstance(t.open)
-	if err == nil {
-		i.pending.tapped = t.announce != nil
+	if err != nil {
+		return nil, err
 	}
-	return i, err
+	i.pending.tapped = t.announce != nil
+	if t.announce == nil { // nobody who wants events waits for a barrier
+		_ = i.barrier.open(i.src) // it is tried again, and told, when it is wanted
+	}
+	return i, nil
 }
 
 // noInstance polls the whole root.
@@ -83,8 +90,14 @@ func (t *tree) salvage() {
 	}
 }
 
-// recheck watches and marks the directory abs anew, after a mount there came or went.
-func (t *tree) recheck(ctx context.Context, abs string, _ bool) {
+// remounted watches and marks directories anew, after a mount there came or went.
+func (t *tree) remounted(ctx context.Context, points []string, _ mountTable) {
+	for _, p := range points {
+		t.recheck(ctx, p)
+	}
+}
+
+func (t *tree) recheck(ctx context.Context, abs string) {
 	rel, ok := relPath(t.root, abs)
 	if !ok || t.inst == nil || t.excluded(rel, true) {
 		return
@@ -93,7 +106,15 @@ func (t *tree) recheck(ctx context.Context, abs string, _ bool) {
 		return // below something that is excluded or on another filesystem
 	}
 	t.addTree(ctx, abs)
-	t.doubt(abs)
+	// Not a doubt: records may have been renewed since, and events been lost with the watches.
+	t.marks.add(Change{Path: rel, Tree: true, Content: true})
+}
+
+// reconsider watches abs anew, unless it is not watched at all.
+func (t *tree) reconsider(ctx context.Context, abs string) {
+	if t.inst != nil && t.at(abs) != nil {
+		t.addTree(ctx, abs)
+	}
 }
 
 // close lets the instance end in the background; wait waits for it.

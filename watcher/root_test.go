@@ -139,6 +139,22 @@ func (h *harness) expectSeen(rel string) {
 	}
 }
 
+// TestAbsenceToldOnce looks for a root that went, and for one that is not there: one reason, one line.
+func TestAbsenceToldOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mkdir(t, dir+"/root")
+	must(t, os.Symlink("root", dir+"/link"))
+	h, s := startSession(t, dir+"/link")
+	must(t, os.Rename(dir+"/root", dir+"/away"))
+	for range 3 {
+		s.look(t.Context())
+	}
+	if got := h.logged(zapcore.ErrorLevel, "root is absent"); len(got) != 1 {
+		t.Errorf("want one error, got:\n%s", h.logText())
+	}
+}
+
 func TestRootReplaced(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join(t.TempDir(), "root")

@@ -36,7 +36,8 @@ type session struct {
 	ground
 	backend backend
 	inotify *tree
-	keeper  *keeper // nil: no index
+	keeper  *keeper   // nil: no index
+	found   changeSet // by comparing, to be emitted like marks
 	stats   Stats
 
 	mounts      mountTable
@@ -56,7 +57,7 @@ type session struct {
 func newSession(w *Watcher, emit func([]Change)) *session {
 	s := &session{w: w, emit: emit, rebuildAt: time.NewTimer(time.Hour)}
 	s.rebuildAt.Stop()
-	s.ground = ground{excluded: w.cfg.Excluded, oneFS: w.cfg.OneFileSystem, shallow: w.cfg.Shallow, log: w.cfg.Logger}
+	s.ground = ground{excluded: w.cfg.Excluded, oneFS: w.cfg.OneFileSystem, shallow: w.cfg.Shallow, ruleDir: w.cfg.RuleDir, log: w.cfg.Logger}
 	if s.excluded == nil {
 		s.excluded = func(string, bool) bool { return false }
 	}
@@ -67,6 +68,7 @@ func newSession(w *Watcher, emit func([]Change)) *session {
 	s.backend = s.inotify
 	if !w.cfg.NoIndex && !w.cfg.Shallow && w.cfg.OnEvent == nil {
 		s.keeper = newKeeper(s.log, index.Config{Excluded: s.excluded, OneFileSystem: s.oneFS})
+		s.keeper.blind = s.blind
 	}
 	return s
 }
@@ -100,6 +102,7 @@ func (s *session) run(ctx context.Context) {
 	}
 
 	for s.look(ctx); ; {
+		s.obeyRules(ctx)
 		s.flush()
 		if s.keeper != nil && s.stats.RootPresent {
 			s.keeper.prove(s.backend)
@@ -171,13 +174,31 @@ func (s *session) handle(ctx context.Context) {
 		s.rebuild(ctx)
 	default:
 		s.overflowed()
+		if s.mountsStray {
+			s.readMounts(ctx)
+		}
 	}
 }
 
-// differences marks what a comparison found.
+// differences takes what a comparison found.
 func (s *session) differences() {
 	for _, c := range s.keeper.take() {
-		s.marks.add(c)
+		s.rules(c.Path)
+		s.found.add(c)
+	}
+}
+
+// obeyRules follows what changed about the rules: what they leave out is not watched any more, what they
+// took in is, and is told.
+func (s *session) obeyRules(ctx context.Context) {
+	if !s.stats.RootPresent {
+		s.reruled = nil
+	}
+	dirs := s.reruled
+	s.reruled = nil
+	for _, dir := range dirs {
+		s.backend.reconsider(ctx, s.absPath(dir))
+		s.marks.add(Change{Path: dir, Tree: true})
 	}
 }
 
@@ -296,17 +317,18 @@ func (s *session) flush() bool {
 		return false
 	}
 	s.weigh()
-	if s.marks.len() == 0 {
+	if s.marks.len()+s.found.len() == 0 {
 		return true
 	}
 	if !s.stats.Root.at(s.root) && !s.checkRoot() {
 		return false
 	}
 	list := s.marks.take()
-	s.stats.Emitted += uint64(len(list))
 	if s.keeper != nil {
 		s.keeper.emitted(list)
 	}
+	list = append(list, s.found.take()...)
+	s.stats.Emitted += uint64(len(list))
 	s.publish() // who is told of a change may ask for what led to it
 	s.emit(list)
 	return true
@@ -316,8 +338,11 @@ func (s *session) flush() bool {
 // changes as they stand.
 func (s *session) weigh() {
 	list := s.suspects.take()
-	if len(list) == 0 || s.keeper != nil && s.keeper.suspect(list) {
-		return
+	if s.keeper != nil {
+		if s.keeper.suspect(list) {
+			list = nil
+		}
+		list = append(list, s.keeper.repeat.take()...)
 	}
 	for _, c := range list {
 		s.marks.add(c)

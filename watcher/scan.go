@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/watcher/internal/dirent"
 )
 
 const (
@@ -46,7 +48,7 @@ func (t *tree) addTree(ctx context.Context, abs string) {
 func (s *scanning) run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for range scanWorkers {
-		workers.Go(func() { s.work(ctx, make([]byte, direntBuffer)) })
+		workers.Go(func() { s.work(ctx, make([]byte, dirent.BufferSize)) })
 	}
 	workers.Wait()
 }

@@ -1,7 +1,6 @@
 package watcher
 
 import (
-	"encoding/binary"
 	"errors"
 	"maps"
 	"os"
@@ -193,57 +192,6 @@ func TestPendingReadError(t *testing.T) {
 	if lost := p.lostEvents(); lost.count != 1 || lost.err == nil || len(p.wake) != 1 {
 		t.Errorf("a read error is not a loss: %+v", lost)
 	}
-}
-
-func dirent(name string, typ uint8) []byte {
-	b := make([]byte, direntHeader+len(name)+1, 512)
-	b = b[:(len(b)+7)&^7]
-	binary.NativeEndian.PutUint16(b[16:], uint16(len(b)))
-	b[18] = typ
-	copy(b[direntHeader:], name)
-	return b
-}
-
-func TestParseDirents(t *testing.T) {
-	t.Parallel()
-	good := slices.Concat(dirent(".", unix.DT_DIR), dirent("..", unix.DT_DIR), dirent("a\n\xff", unix.DT_DIR), dirent("f", unix.DT_REG), dirent(strings.Repeat("x", 255), unix.DT_LNK))
-	short := dirent("abc", unix.DT_REG)
-	binary.NativeEndian.PutUint16(short[16:], direntHeader-1)
-	long := dirent("abc", unix.DT_REG)
-	binary.NativeEndian.PutUint16(long[16:], uint16(len(long)+1))
-	for _, test := range []struct {
-		name string
-		buf  []byte
-		want []string
-		err  error
-	}{
-		{name: "empty"},
-		{name: "all kinds", buf: good, want: []string{"a\n\xff", "f", strings.Repeat("x", 255)}},
-		{name: "cut header", buf: good[:10], err: errDirent},
-		{name: "record too short", buf: short, err: errDirent},
-		{name: "record too long", buf: long, err: errDirent},
-		{name: "slash", buf: dirent("../etc", unix.DT_DIR)},
-		{name: "no name", buf: dirent("", unix.DT_DIR)},
-	} {
-		var got []string
-		err := parseDirents(test.buf, func(name []byte, _ uint8, _ uint64) { got = append(got, string(name)) })
-		if diff := cmp.Diff(test.want, got, cmpEmpty); diff != "" || !errors.Is(err, test.err) {
-			t.Errorf("%s: error %v (-want +got):\n%s", test.name, err, diff)
-		}
-	}
-}
-
-func FuzzParseDirents(f *testing.F) {
-	f.Add(dirent("a", unix.DT_DIR))
-	f.Add(slices.Concat(dirent("..", unix.DT_DIR), dirent("\xff\n", unix.DT_UNKNOWN)))
-	f.Add(make([]byte, 64))
-	f.Fuzz(func(t *testing.T, buf []byte) {
-		_ = parseDirents(buf, func(name []byte, _ uint8, _ uint64) {
-			if s := string(name); s == "" || s == "." || s == ".." || strings.ContainsAny(s, "/\x00") {
-				t.Errorf("dangerous name %q", s)
-			}
-		})
-	})
 }
 
 // TestReadDirs lists more than one buffer holds, and compares with the standard library.

@@ -2,9 +2,12 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/watcher/internal/dirent"
 )
 
 // tree is the inotify backend: the watched directories below one root, kept in step with the disk
@@ -32,7 +35,7 @@ type tree struct {
 func newTree(g *ground, open func() (source, error)) *tree {
 	return &tree{
 		ground: g, open: open, polled: newPolledSet(), table: newTable(),
-		counted: make(map[uint64]bool), dirents: make([]byte, direntBuffer),
+		counted: make(map[uint64]bool), dirents: make([]byte, dirent.BufferSize),
 	}
 }
 
@@ -76,6 +79,7 @@ func (t *tree) event(ctx context.Context, name string, op Op) {
 	if !ok {
 		return
 	}
+	t.rules(rel)
 	if rel != "." {
 		op &^= OpDeleteSelf | OpMoveSelf // the directory above tells the same
 	}
@@ -169,7 +173,8 @@ func (t *tree) claim(abs string, id inode) bool {
 	if other == nil || other.path == abs {
 		return true
 	}
-	if t.isAt(other.path, id) && t.isAt(abs, id) {
+	// The first look is repeated: a directory that is renamed between two of them seems to be at both names.
+	if t.isAt(other.path, id) && t.isAt(abs, id) && t.isAt(other.path, id) {
 		t.poll(abs, pollTwice, nil)
 		return false
 	}
@@ -184,9 +189,20 @@ func (t *tree) claim(abs string, id inode) bool {
 	return true
 }
 
+// isAt reports whether the directory id is at abs. A known path may lead through what has become a symbolic
+// link, to a directory that has another name in truth.
 func (t *tree) isAt(abs string, id inode) bool {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
 	var st unix.Stat_t
-	return lstat(abs, &st) == nil && inodeOf(&st) == id
+	fd, err := unix.Openat2(unix.AT_FDCWD, abs, &how)
+	switch {
+	case errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM): // before Linux 5.6, or seccomp does not allow it
+		err = lstat(abs, &st)
+	case err == nil:
+		err = unix.Fstat(fd, &st)
+		unix.Close(fd)
+	}
+	return err == nil && inodeOf(&st) == id
 }
 
 // parentNode gives the node above abs, nil for the root. It fails where the directory above has been

@@ -227,7 +227,21 @@ func TestReadLimit(t *testing.T) {
 	if l := readLimit("watches"); l.value <= 0 || l.name == "" {
 		t.Errorf("limit is %+v", l)
 	}
-	if l := readLimit("nothing"); l.value != 0 || l.name != "fs.inotify.max_user_nothing" {
+	if l := readLimit("nothing"); l.value != -1 || l.name != "fs.inotify.max_user_nothing" {
 		t.Errorf("limit is %+v", l)
+	}
+}
+
+// TestKnownThroughLink has a directory that moved, and its old path leads to it still, through a symbolic
+// link: it has one name, and is to be watched, not polled.
+func TestKnownThroughLink(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	mkdir(t, root+"/a/d")
+	tr := startTree(t, root)
+	must(t, os.Rename(root+"/a", root+"/b"))
+	must(t, os.Symlink("b", root+"/a"))
+	if ok := tr.claim(root+"/b/d", tr.at(root+"/a/d").id); !ok || len(tr.polled.reasons) > 0 {
+		t.Errorf("want it claimed, got %v, polled %v", ok, tr.polled.reasons)
 	}
 }

@@ -61,6 +61,9 @@ type Config struct {
 	// goroutines at once, never for the root. Of a name that is gone the kind is not known: it
 	// gives no change only if it is excluded as a file and was not a known directory.
 	Excluded func(path string, isDir bool) bool
+	// RuleDir says of a path that had an event whether that changes what Excluded answers, and in and below
+	// which directory: a file of rules. What is there is watched and told anew. nil: rules are for good.
+	RuleDir func(path string) (dir string, ok bool)
 	// OneFileSystem keeps out of directories on another filesystem (st_dev) than the root's.
 	OneFileSystem bool
 	// Backend is BackendAuto, BackendInotify or BackendFanotify; "" means BackendAuto.

@@ -15,7 +15,13 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain plays a role like main: what is measured in processes of its own is started from this program.
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleEnv); role != "" {
+		os.Exit(play(role, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func tinySizes() sizes {
 	return sizes{
@@ -26,6 +32,8 @@ func tinySizes() sizes {
 		FirstFiles: 40, FirstPairs: 1, NothingPairs: 1,
 		SmallFiles: 40, SmallPairs: 1, ManyFiles: 200, ManyPairs: 1,
 		MemoryFiles: 40, ChurnTime: 200 * time.Millisecond,
+		StartDirs: 100, StartRuns: 1, EventWork: works()[:1], EventTime: 200 * time.Millisecond,
+		IdleFiles: 40, IdleTime: 200 * time.Millisecond,
 	}
 }
 
@@ -67,7 +75,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Errorf("a change of 4 KiB in 1 MiB took %v and %v bytes", *r.Lockstep, *r.Rsync)
 		}
 	}
-	for _, name := range []string{"latency", "burst", "delta", "first push", "nothing to do", "memory", "new data", "new text", "small files", "many files", "move"} {
+	for _, name := range []string{"latency", "burst", "delta", "first push", "nothing to do", "memory", "new data", "new text", "small files", "many files", "move", "start", "events", "idle"} {
 		if rows[name] == 0 {
 			t.Errorf("no row of %q in %v", name, rows)
 		}

@@ -18,13 +18,14 @@ const checkUsage = `lockstep check-path says whether paths take part in a push, 
   lockstep check-path -F --exclude='*.o' /abc/ src/main.o doc/
   lockstep check-path --json --filter='. rules' /abc/ /abc/var/cache
 
-Usage: lockstep check-path [OPTION…] SRC PATH…
+Usage: lockstep check-path [OPTION…] [SRC] PATH…
 
-OPTION and SRC are those of the push. A PATH is relative to the directory that SRC names, or
-absolute below it; where nothing is there, one that ends in a slash is a directory's. Of each
-PATH a line says whether it takes part, and by which rule: its text, and the option or the
-file and line that it is from. What a target keeps with --delete, although the source has no
-such name, is told below it; rule files are read in the source, and a target goes by its own.
+OPTION and SRC are those of the push; one PATH alone is in the current directory, ./. A PATH
+is relative to the directory that SRC names, or absolute below it; where nothing is there, one
+that ends in a slash is a directory's. Of each PATH a line says whether it takes part, and by
+which rule: its text, and the option or the file and line that it is from. What a target keeps
+with --delete, although the source has no such name, is told below it; rule files are read in
+the source, and a target goes by its own.
 
       --json              a JSON object for each PATH
       --help              this text
@@ -49,14 +50,18 @@ func checkPath(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	err := l.finish()
-	if err == nil && l.flags.NArg() < 2 {
-		err = errors.New("a source and a path are needed: lockstep check-path [OPTION…] SRC PATH…")
+	if err == nil && l.flags.NArg() == 0 {
+		err = errors.New("a path is needed: lockstep check-path [OPTION…] [SRC] PATH…")
 	}
 	if err != nil {
 		return int(complain(stderr, err))
 	}
-	d.Source = l.flags.Arg(0)
-	list, err := agent.Explain(d, l.flags.Args()[1:])
+	paths := l.flags.Args()
+	d.Source = "./" // its content, as the tree of a push
+	if len(paths) > 1 {
+		d.Source, paths = paths[0], paths[1:]
+	}
+	list, err := agent.Explain(d, paths)
 	all, printErr := printExplanations(stdout, list, asJSON)
 	if err = errors.Join(err, printErr); err != nil {
 		code := syncer.ExitCode(syncer.Report{}, err)

@@ -23,7 +23,8 @@ Usage: lockstep sysctl [OPTION…] [DIR…]
 
 Each DIR is to be watched by a lockstep of its own. The limits count per user, for all of
 the user's processes and containers together: what is in use, and needed, is told for the
-user who runs this. Nothing is ever lowered.
+user who runs this. A DIR needs what is told of fanotify or what is told of inotify, as
+--watch-backend chooses. Nothing is ever lowered.
 
       --apply             raise what is too low; it lasts until the next boot
       --persist           --apply, and write it into ` + sysctl.ConfFile + `,

@@ -100,9 +100,9 @@ func (r *sysctlReport) rows(need sysctl.Need) {
 		case "fs.inotify.max_user_instances", "user.max_inotify_instances":
 			row.InUse, row.Needed = &r.mine.Instances, &need.Trees
 		case "fs.fanotify.max_user_marks":
-			row.InUse = &r.mine.Marks
+			row.InUse, row.Needed = &r.mine.Marks, &need.Trees
 		case "fs.fanotify.max_user_groups":
-			row.InUse = &r.mine.Groups
+			row.InUse, row.Needed = &r.mine.Groups, &need.Trees
 		}
 		if need.Trees == 0 {
 			row.Needed = nil

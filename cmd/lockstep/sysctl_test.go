@@ -64,9 +64,9 @@ fs.inotify.max_queued_events  16384       -       -    32768  raise
 fs.inotify.max_user_instances   128       1       1     1024  raise
 user.max_inotify_watches       4096       2       3  1048576  raise
 user.max_inotify_instances      128       1       1     1024  raise
-fs.fanotify.max_user_marks     9000       0       -     9000  good
+fs.fanotify.max_user_marks     9000       0       1     9000  good
 fs.fanotify.max_queued_events 16384       -       -    16384  good
-fs.fanotify.max_user_groups       0       0       -        2  raise
+fs.fanotify.max_user_groups       0       0       1        2  raise
 
 DIRECTORIES  TREE
           3  TREE

@@ -8,15 +8,16 @@ const usage = `lockstep keeps a directory in step with another one, here or on a
   lockstep -n -i --delete /abc/ /mnt/mirror/                  what would go, once
 
 Usage: lockstep [OPTION…] SRC DST
-       lockstep check-path [OPTION…] SRC PATH…     does PATH take part, and why?
+       lockstep check-path [OPTION…] [SRC] PATH…     does PATH take part, and why?
        lockstep sysctl [OPTION…] [DIR…]    the kernel's limits on watching: show, raise
+       lockstep events [OPTION…] PATH…     tell what happens to files, as inotifywait does
 
 SRC is a local directory or file; of a directory with a trailing slash the content is
 sent, without the directory itself, as rsync does. DST is a local path; [user@]host:path,
 reached by ssh; or [user@]host::module/path or rsync://[user@]host[:port]/module/path, an
 rsync daemon. Without --watch lockstep ends after one push. Options have rsync's names and
 meanings, and so do their --no-OPTION forms; what rsync has beyond this list is refused.
-A SRC that is named like a verb is written ./sysctl; lockstep sysctl --help tells of it.
+A SRC that is named like a verb is written ./events; lockstep events --help tells of it.
 
 Watching
       --watch             push, then keep in step until SIGINT or SIGTERM
@@ -26,12 +27,12 @@ Watching
       --quiet=PATTERN=TIME[,MOST]
                           what matches must have been quiet for TIME, and waits for MOST at
                           the longest (default four times TIME), as '*.log=30s,5m'
-      --watch-backend=B   inotify (a watch for each directory), fanotify (one mark for a file
-                          system; root only) or auto: fanotify where a probe shows it to work
+      --watch-backend=B   inotify (a watch for each directory), fanotify (one mark for a
+                          file system; root only), or auto: fanotify where a probe succeeds
       --poll-interval=TIME
                           how often what cannot be watched is compared (default 10s)
-      --index=off         no index of the tree: 64 bytes a file less at the most, but everything
-                          is compared with DST when events are lost
+      --index=off         no index of the tree, which takes 25 to 30 bytes a file: all is
+                          compared with DST when events are lost
       --grace=TIME        how long a stop may take to send what is pending (default 10s)
       --no-tune           leave the kernel's inotify limits alone
       --no-prewarm        open a connection to a daemon when it is needed, not ahead

@@ -14,6 +14,7 @@ import (
 // written ./NAME.
 var verbs = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"check-path": checkPath,
+	"events":     runEvents,
 	"sysctl":     runSysctl,
 }
 

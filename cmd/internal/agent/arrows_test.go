@@ -16,8 +16,8 @@ const module = "github.com/lockstep-sync/lockstep/"
 // other modules it may import, tests apart. "std" alone means the standard library only.
 // What is not listed may not exist: a new package needs a line here.
 var arrows = map[string][]string{
-	"cmd/lockstep":              {"cmd/internal/agent", "syncer", "sysctl", "github.com/spf13/pflag"},
-	"cmd/lockstep-bench":        {"syncer/syncertest", "golang.org/x/sys", "golang.org/x/sync"},
+	"cmd/lockstep":              {"cmd/internal/agent", "syncer", "sysctl", "watcher", "github.com/spf13/pflag"},
+	"cmd/lockstep-bench":        {"syncer/syncertest", "watcher", "golang.org/x/sys", "golang.org/x/sync"},
 	"cmd/internal/agent":        {"watcher", "debounce", "syncer", "syncer/filter", "sysctl", "go.uber.org/zap", "golang.org/x/", "github.com/vbauerster/mpb"},
 	"watcher":                   {"watcher/internal/", "github.com/fsnotify/fsnotify", "go.uber.org/zap", "golang.org/x/sys", "golang.org/x/sync", "github.com/moby/sys/mountinfo"},
 	"watcher/internal/dirent":   {"golang.org/x/sys"},
@@ -45,6 +45,7 @@ var arrows = map[string][]string{
 	"syncer/internal/tree":  {"syncer/internal/beneath", "syncer/internal/flist", "golang.org/x/sys"},
 	"syncer/internal/local": {"syncer/filter", "syncer/internal/", "golang.org/x/sys"},
 	"examples":              {"std"},
+	"examples/onchange":     {"watcher"},
 }
 
 // TestArrows holds the direction of imports: watcher, debounce, syncer and sysctl never

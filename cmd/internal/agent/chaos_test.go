@@ -51,6 +51,7 @@ type variant struct {
 	queue   int      // the kernel's; 0 leaves it alone
 	noSlash bool     // the source is the directory itself
 	exclude []string // rules
+	settle  time.Duration
 }
 
 func variants() []variant {
@@ -228,6 +229,9 @@ func startWatch(t *testing.T, source, target, replica string, v variant) *watchi
 	s.Source, s.Target, s.Watch, s.Delete, s.NoTune, s.LogLevel = source, target, true, true, true, "debug"
 	if v.backend != "" {
 		s.WatchBackend = v.backend
+	}
+	if v.settle > 0 {
+		s.Settle = v.settle
 	}
 	for _, e := range v.exclude {
 		if err := s.Filter.Exclude(e); err != nil {

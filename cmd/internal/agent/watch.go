@@ -46,6 +46,7 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 	watching := watcher.Config{
 		Root:          push.WatchRoot(),
 		Excluded:      push.Excluded,
+		RuleDir:       push.RuleDir,
 		OneFileSystem: s.OneFileSystem,
 		Backend:       s.WatchBackend,
 		PollInterval:  s.PollInterval,

@@ -40,8 +40,9 @@ func Read(fd int, buf []byte) (int, error) {
 }
 
 // Parse calls entry for each record of one Read but "." and "..", until it returns an error, which
-// becomes Parse's. The name is valid during the call; typ is one of unix.DT_DIR and so on.
-func Parse(buf []byte, entry func(name []byte, typ uint8) error) error {
+// becomes Parse's. The name is valid during the call; typ is one of unix.DT_DIR and so on, and ino the
+// inode that the directory has for the name: on a mount point, that of what is below the mount.
+func Parse(buf []byte, entry func(name []byte, typ uint8, ino uint64) error) error {
 	for len(buf) > 0 {
 		if len(buf) < header {
 			return ErrMalformed
@@ -50,7 +51,7 @@ func Parse(buf []byte, entry func(name []byte, typ uint8) error) error {
 		if size < header || size > len(buf) {
 			return ErrMalformed
 		}
-		typ, name := buf[18], buf[header:size:size]
+		ino, typ, name := binary.NativeEndian.Uint64(buf), buf[18], buf[header:size:size]
 		if end := bytes.IndexByte(name, 0); end >= 0 {
 			name = name[:end]
 		}
@@ -58,7 +59,7 @@ func Parse(buf []byte, entry func(name []byte, typ uint8) error) error {
 		if len(name) == 0 || string(name) == "." || string(name) == ".." || bytes.IndexByte(name, '/') >= 0 {
 			continue
 		}
-		if err := entry(name, typ); err != nil {
+		if err := entry(name, typ, ino); err != nil {
 			return err
 		}
 	}

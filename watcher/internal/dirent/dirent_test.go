@@ -49,7 +49,7 @@ func TestParse(t *testing.T) {
 	}
 	for _, test := range tests {
 		var got []string
-		err := Parse(test.in, func(name []byte, _ uint8) error {
+		err := Parse(test.in, func(name []byte, _ uint8, _ uint64) error {
 			if string(name) == "stop" {
 				return stop
 			}
@@ -88,7 +88,7 @@ func TestReadAndStat(t *testing.T) {
 		if n == 0 {
 			break
 		}
-		err = Parse(buf[:n], func(name []byte, typ uint8) error {
+		err = Parse(buf[:n], func(name []byte, typ uint8, _ uint64) error {
 			var direct, copied unix.Stat_t
 			if err := Stat(fd, name, &direct); err != nil {
 				return err
@@ -123,7 +123,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(slices.Concat(entry("a", unix.DT_DIR), entry("b", unix.DT_REG)))
 	f.Add(make([]byte, 64))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		_ = Parse(in, func(name []byte, _ uint8) error {
+		_ = Parse(in, func(name []byte, _ uint8, _ uint64) error {
 			if len(name) == 0 || strings.ContainsAny(string(name), "/\x00") {
 				t.Errorf("name %q", name)
 			}

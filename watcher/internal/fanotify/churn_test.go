@@ -39,9 +39,13 @@ func TestChurnHalves(t *testing.T) {
 	each(t, func(t *testing.T, base, _ string) { churn(t, base, Config{noRename: true}, false) })
 }
 
-// TestChurnOverflow does it while events are lost.
+// TestChurnOverflow does it while events are lost, on a filesystem of its own: what others do on one that is
+// shared would leave no room in a queue as short as this.
 func TestChurnOverflow(t *testing.T) {
-	if s := churn(t, shm(t), Config{limited: true}, false); s.Lost == 0 {
+	if !inChild(t, ownMounts()) {
+		return
+	}
+	if s := churn(t, newTmpfs(t), Config{limited: true}, false); s.Lost == 0 {
 		t.Errorf("nothing was lost: %+v", s)
 	}
 }
@@ -93,6 +97,9 @@ func churn(t *testing.T, base string, cfg Config, away bool) Stats {
 		r.apply(list)
 	}
 	writers.Wait()
+	for deadline := time.Now().Add(patience); !g.Idle() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond) // a marker that finds a small queue full is lost
+	}
 	r.apply(h.take())
 	r.flush()
 	if diff := cmp.Diff(walk(cfg.Root, "."), r.entries); diff != "" {

@@ -56,7 +56,7 @@ type Stats struct {
 
 // Open marks the filesystem of the root, after a probe has shown that events come through. Events
 // from before its return may or may not be told. An error tells which step failed, and is
-// ErrUnsupported, ErrPrivilege or ErrSilent where one of these is the reason.
+// ErrUnsupported, ErrPrivilege, ErrLimit or ErrSilent where one of these is the reason.
 func Open(cfg Config) (*Group, error) {
 	if !filepath.IsAbs(cfg.Root) || filepath.Clean(cfg.Root) != cfg.Root {
 		return nil, fmt.Errorf("root %q is not an absolute, clean path", cfg.Root)

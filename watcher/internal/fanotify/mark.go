@@ -3,6 +3,9 @@ package fanotify
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,6 +16,8 @@ var (
 	ErrUnsupported = errors.New("not supported by kernel or filesystem")
 	// ErrPrivilege: CAP_SYS_ADMIN (for the mark) or CAP_DAC_READ_SEARCH (for handles) is missing.
 	ErrPrivilege = errors.New("needs CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH")
+	// ErrLimit: the user has as many groups, marks or open files as allowed.
+	ErrLimit = errors.New("limit reached")
 	// ErrSilent: all calls succeeded, and no event came.
 	ErrSilent = errors.New("filesystem tells no events")
 )
@@ -82,6 +87,48 @@ func markMoves(group, dirFd int, mask uint64, noRename bool) (taken uint64, err 
 	return taken, mark(group, dirFd, taken)
 }
 
+// Unmarked gives the paths of those filesystems that have no mark any more: a mark ends with its
+// filesystem, and what is mounted anew in its place, be it the same disk, is not marked.
+func (g *Group) Unmarked() (paths []string, err error) {
+	marked, err := markedDevices(g.fd)
+	if err != nil {
+		return nil, err
+	}
+	all := g.mounts.all()
+	for id, path := range all {
+		fd, now, err := openDir(path)
+		if err != nil {
+			continue // the mount table tells, or a rename
+		}
+		var st unix.Stat_t
+		err = unix.Fstat(fd, &st)
+		unix.Close(fd)
+		// On btrfs st_dev is the subvolume's: there the number of marks has to tell.
+		dev := uint64(unix.Major(st.Dev))<<20 | uint64(unix.Minor(st.Dev))
+		if err == nil && (now != id || !marked[dev] && len(marked) < len(all)) {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
+}
+
+// markedDevices reads which filesystems a group has marked: lines "fanotify sdev:800001 mflags:…" of
+// proc_pid_fdinfo(5), the device as the kernel keeps it, 20 bits for the minor number.
+func markedDevices(group int) (map[uint64]bool, error) {
+	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(group))
+	if err != nil {
+		return nil, fmt.Errorf("read marks: %w", err)
+	}
+	marked := make(map[uint64]bool)
+	for line := range strings.Lines(string(info)) {
+		var dev uint64
+		if _, err := fmt.Sscanf(line, "fanotify sdev:%x", &dev); err == nil {
+			marked[dev] = true
+		}
+	}
+	return marked, nil
+}
+
 // classify adds to an error number what it means to a caller. Of fanotify_mark(2): ENODEV is a
 // filesystem without an id, EXDEV a btrfs subvolume, EOPNOTSUPP one whose handles cannot be opened.
 func classify(err error) error {
@@ -89,6 +136,10 @@ func classify(err error) error {
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP),
 		errors.Is(err, unix.ENODEV), errors.Is(err, unix.EXDEV):
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	case errors.Is(err, unix.EMFILE): // fanotify_init(2) has one error for both
+		return fmt.Errorf("%w: raise fs.fanotify.max_user_groups (in a user namespace: user.max_fanotify_groups) or that of open files: %w", ErrLimit, err)
+	case errors.Is(err, unix.ENOSPC):
+		return fmt.Errorf("%w: raise fs.fanotify.max_user_marks (in a user namespace: user.max_fanotify_marks): %w", ErrLimit, err)
 	}
 	return privileged(err)
 }

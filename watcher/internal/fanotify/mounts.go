@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"sync"
 
@@ -49,6 +50,13 @@ func (m *mounts) remove(path string) (id fsid, ok bool) {
 		}
 	}
 	return fsid{}, false
+}
+
+// all gives the filesystems and where they are reached.
+func (m *mounts) all() map[fsid]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.at)
 }
 
 var errNotMounted = errors.New("filesystem is no longer there")

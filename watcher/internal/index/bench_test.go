@@ -70,7 +70,7 @@ func plainWalk(root string, workers int) int {
 					if size, err = dirent.Read(fd, buf); size == 0 {
 						break
 					}
-					_ = dirent.Parse(buf[:size], func(name []byte, typ uint8) error {
+					_ = dirent.Parse(buf[:size], func(name []byte, typ uint8, _ uint64) error {
 						n++
 						_ = dirent.Stat(fd, name, st)
 						if typ == unix.DT_DIR {

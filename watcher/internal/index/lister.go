@@ -43,7 +43,7 @@ func (l *lister) list(ctx context.Context, fd int, path string, pace func(entrie
 			return nil
 		}
 		before := l.entries
-		err = dirent.Parse(l.buf[:n], func(name []byte, typ uint8) error {
+		err = dirent.Parse(l.buf[:n], func(name []byte, typ uint8, _ uint64) error {
 			return l.look(fd, path, name, typ, now)
 		})
 		if err != nil {

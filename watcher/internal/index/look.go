@@ -11,15 +11,16 @@ import (
 // Look makes the records of paths, and of nothing below them, what lstat says now, without
 // reporting: that they changed is known already, and whoever acts on it looks later than this. Paths
 // may be gone. Of a directory that is new the index then holds that it is empty. A path in a directory
-// that the index does not hold, or that is not the one it holds, is left to Compare. Look returns
-// which of the paths are unsettled: see Scan.
+// that the index does not hold, or that is not the one it holds, is left to Compare, and so is a
+// directory that the index holds and that went or was replaced: what was in it is not known already. Look
+// returns which of the paths are unsettled (see Scan), or could not be looked at for a passing reason.
 func (x *Index) Look(paths []string) (unsettled []string) {
 	if x.root == nil {
 		return nil
 	}
 	root, err := openRoot(x.cfg.Root)
 	if err != nil {
-		return nil
+		return slices.Clone(paths) // no descriptor, most likely
 	}
 	defer unix.Close(root)
 	now := x.cfg.Now()
@@ -28,7 +29,7 @@ func (x *Index) Look(paths []string) (unsettled []string) {
 		return nil
 	}
 	l := &lister{x: x}
-	m := &merger{x: x}
+	m := &merger{x: x, keep: true}
 	for group := range siblings(paths) {
 		if group[0] == "." {
 			x.lookAtRoot(l, &st, now)
@@ -92,7 +93,10 @@ func (x *Index) lookInDir(l *lister, m *merger, root int, paths []string) {
 			_, name := splitPath(path)
 			_ = l.found.add([]byte(name), absent, unknown, 0)
 		}
-	case err != nil || fd < 0:
+	case err != nil:
+		l.unsettled = append(l.unsettled, paths...)
+		return
+	case fd < 0:
 		return
 	default:
 		defer unix.Close(fd)

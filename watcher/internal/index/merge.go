@@ -19,6 +19,7 @@ type merger struct {
 	x      *Index
 	report func(Difference) // nil: differences are known already
 	mark   bool             // new directories are changed: who lists them reports them
+	keep   bool             // a directory that went or was replaced stays as it is held
 	out    records
 	subs   []*dir
 	made   []chunk
@@ -184,6 +185,9 @@ func (m *merger) removed(r record, sub *dir) {
 func (m *merger) both(r record, sub *dir, l *listing, it item) {
 	print := l.print(it)
 	switch {
+	case m.keep && sub != nil && it.state != unseen && (it.state != isDir || sub.id != l.identity(it)):
+		m.put(r.name, r.kind, r.print, sub)
+		return
 	case it.state == absent:
 		m.removed(r, sub)
 		return

@@ -80,11 +80,11 @@ func (m *model) look(path string) {
 	old, ok := m.held[path]
 	now, there := m.lstat(path)
 	switch {
+	case ok && old.isDir() && (!there || !now.isDir() || now.id() != old.id()):
+		return // what was in it is left to compare
 	case !there:
 		m.drop(path)
 		return
-	case ok && old.isDir() && (!now.isDir() || now.id() != old.id()):
-		m.drop(path)
 	case ok:
 		now.tree = old.tree && now.isDir()
 	}

@@ -169,6 +169,8 @@ func (b *bench) eventsOf(backend, work string) (err error) {
 	r := row{Measurement: "events", Case: fmt.Sprintf("%s, files %s%s", backend, work, queue), Samples: 1}
 	r.Value, r.Lockstep = "events a second", number(float64(did.Events)/did.Seconds)
 	b.add(r)
+	r.Value, r.Lockstep = "received a second", number(float64(now.Events-w.first.Events)/did.Seconds)
+	b.add(r)
 	r.Value, r.Unit, r.Lockstep = "of a processor", "%", number(100*after.since(before).share(end.Sub(start)))
 	b.add(r.atMost(eventShare))
 	r.Value, r.Unit, r.Lockstep = "overflows", "", number(float64(now.Overflows))

@@ -32,7 +32,7 @@ func tinySizes() sizes {
 		FirstFiles: 40, FirstPairs: 1, NothingPairs: 1,
 		SmallFiles: 40, SmallPairs: 1, ManyFiles: 200, ManyPairs: 1,
 		MemoryFiles: 40, ChurnTime: 200 * time.Millisecond,
-		StartDirs: 100, StartRuns: 1, EventWork: works()[:1], EventTime: 200 * time.Millisecond,
+		StartDirs: 100, StartRuns: 1, EventWork: works(), EventTime: 200 * time.Millisecond, // the limits stay: other tests rely on them
 		IdleFiles: 40, IdleTime: 200 * time.Millisecond,
 	}
 }
@@ -95,6 +95,8 @@ func TestWrongResults(t *testing.T) {
 		{"dies while it watches", "echo last words; exit 12", "latency", "last words"},
 		{"ends while it watches", "exit 0", "burst", "ended"},
 		{"is gone before it is measured", "exit 0", "memory", "ended"},
+		{"never watches", "echo nothing >&2; exit 0", "start", "ended before it watched"},
+		{"is gone while idle", "exit 0", "idle", "ended"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()

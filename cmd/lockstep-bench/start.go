@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
@@ -47,7 +46,7 @@ func (b *bench) startUp() error {
 		return err
 	}
 	for _, backend := range backends() {
-		var ready pairs
+		var ready, cpu pairs
 		var perDir []float64
 		ours := func() error {
 			s, err := b.started(root, backend)
@@ -56,16 +55,18 @@ func (b *bench) startUp() error {
 			}
 			none, err2 := b.started(empty, backend)
 			ready.ours = append(ready.ours, milliseconds(s.took))
+			cpu.ours = append(cpu.ours, milliseconds(s.cpu))
 			perDir = append(perDir, (s.resident-none.resident)*(1<<20)/float64(len(dirs)))
 			return errors.Join(err, err2)
 		}
 		theirs := func() error {
-			took, err := addBare(dirs)
+			took, used, err := addBare(dirs)
 			ready.theirs = append(ready.theirs, milliseconds(took))
+			cpu.theirs = append(cpu.theirs, milliseconds(used))
 			return err
 		}
 		err := ours() // once for the caches
-		ready, perDir = pairs{}, nil
+		ready, cpu, perDir = pairs{}, pairs{}, nil
 		for i := range b.sizes.StartRuns {
 			if err == nil {
 				err = inTurn(i, ours, theirs)
@@ -89,7 +90,13 @@ func (b *bench) startUp() error {
 			continue
 		}
 		b.add(r.ratioAtMost(startRatio))
-		b.add(memory.atMost(startMemory))
+		if !b.sizes.Short { // what is the same for any tree counts for more in a small one
+			memory = memory.atMost(startMemory)
+		}
+		b.add(memory)
+		used := pairsRow("start", of, "processor time", "ms", &cpu)
+		used.Rsync = nil
+		b.add(used)
 		bare := row{Measurement: "start", Case: of, Value: "bare inotify_add_watch(2)", Unit: "ms", Samples: len(ready.theirs)}
 		bare.Lockstep = number(median(ready.theirs))
 		b.add(bare)
@@ -117,19 +124,26 @@ func manyDirs(root string, n int) (dirs []string, err error) {
 }
 
 // addBare is the least that watching by inotify can cost.
-func addBare(dirs []string) (time.Duration, error) {
+func addBare(dirs []string) (took, cpu time.Duration, err error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer unix.Close(fd)
-	start := time.Now()
+	start, before := time.Now(), ownTime()
 	for _, dir := range dirs {
 		if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_ALL_EVENTS); err != nil {
-			return 0, fmt.Errorf("watch %q: %w", dir, err)
+			return 0, 0, fmt.Errorf("watch %q: %w", dir, err)
 		}
 	}
-	return time.Since(start), nil
+	return time.Since(start), ownTime() - before, nil
+}
+
+// ownTime is the processor time of this program.
+func ownTime() time.Duration {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &u) // it fails for a wrong pointer
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // errOtherBackend: what was asked for does not work here.
@@ -137,6 +151,7 @@ var errOtherBackend = errors.New("another backend was taken")
 
 type started struct {
 	took     time.Duration
+	cpu      time.Duration
 	resident float64 // MiB
 }
 
@@ -171,10 +186,15 @@ func (b *bench) started(root, backend string) (s started, err error) {
 		if line.Backend != backend {
 			return s, errOtherBackend
 		}
+		did, err := workOf(cmd.Process.Pid)
+		if err != nil {
+			return s, err
+		}
+		s.cpu = did.cpu
 		nap(settleTime)
 		u, err := usageOf(cmd.Process.Pid)
 		s.resident = u.resident
 		return s, err
 	}
-	return s, fmt.Errorf("run %q: no line \"watching\": %v", cmd.Args, slices.Concat(lines.Bytes()))
+	return s, errors.Join(fmt.Errorf("run %q: it ended before it watched", cmd.Args), lines.Err())
 }

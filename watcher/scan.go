@@ -16,9 +16,6 @@ const (
 	// scanWorkers is how many goroutines watch and list a large subtree. Adding a watch is serial in
 	// fsnotify; the rest is a few system calls a directory, and waiting for the disk.
 	scanWorkers = 4
-	// scanBatch is how many directories a worker watches in a row. fsnotify adds under a lock, and workers that
-	// hand it to one another at each directory are hardly faster than one alone.
-	scanBatch = 32
 	// scanAlone is how many directories are scanned before it pays to start any.
 	scanAlone = 64
 )
@@ -27,7 +24,7 @@ const (
 type scanning struct {
 	t    *tree
 	mu   sync.Mutex // guards all below
-	todo []string   // still to be watched; the last ones are next
+	todo []string   // still to be watched; the last one is next
 	busy int        // workers that may add to todo
 	more *sync.Cond
 }
@@ -36,7 +33,6 @@ type scanning struct {
 // directory is marked.
 func (t *tree) addTree(ctx context.Context, abs string) {
 	todo := []string{abs}
-	one := make([]scanned, 1)
 	for n := 0; len(todo) > 0 && ctx.Err() == nil; n++ {
 		if n == scanAlone {
 			s := &scanning{t: t, todo: todo}
@@ -44,8 +40,8 @@ func (t *tree) addTree(ctx context.Context, abs string) {
 			s.run(ctx)
 			return
 		}
-		one[0] = scanned{path: todo[len(todo)-1]}
-		todo = t.addDirs(one, t.dirents, todo[:len(todo)-1])
+		dir := todo[len(todo)-1]
+		todo = t.addDir(dir, t.dirents, todo[:len(todo)-1])
 	}
 }
 
@@ -58,7 +54,6 @@ func (s *scanning) run(ctx context.Context) {
 }
 
 func (s *scanning) work(ctx context.Context, dirents []byte) {
-	batch := make([]scanned, 0, scanBatch)
 	var found []string
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,10 +65,11 @@ func (s *scanning) work(ctx context.Context, dirents []byte) {
 			s.more.Broadcast()
 			return
 		}
-		batch = s.next(batch[:0])
+		dir := s.todo[len(s.todo)-1]
+		s.todo = s.todo[:len(s.todo)-1]
 		s.busy++
 		s.mu.Unlock()
-		found = s.t.addDirs(batch, dirents, found[:0])
+		found = s.t.addDir(dir, dirents, found[:0])
 		s.mu.Lock()
 		s.busy--
 		s.todo = append(s.todo, found...)
@@ -83,49 +79,17 @@ func (s *scanning) work(ctx context.Context, dirents []byte) {
 	}
 }
 
-// next takes a worker's share of what is to be done into batch. The caller holds mu.
-func (s *scanning) next(batch []scanned) []scanned {
-	for range min(scanBatch, 1+len(s.todo)/scanWorkers) {
-		last := len(s.todo) - 1
-		if last < 0 {
-			break
-		}
-		batch = append(batch, scanned{path: s.todo[last]})
-		s.todo = s.todo[:last]
-	}
-	return batch
-}
-
-// scanned is a directory that is being watched.
-type scanned struct {
-	path string // absolute
-	st   unix.Stat_t
-	err  error
-	id   inode // zero if it is not to be listed: it is marked or polled then, or on another filesystem
-	leaf bool  // it had no subdirectories after it was watched
-	done bool
-}
-
-// addDirs watches some directories, then lists them, and appends the directories in them to todo.
-func (t *tree) addDirs(dirs []scanned, dirents []byte, todo []string) []string {
+// addDir watches one directory, then lists it, and appends the directories in it to todo.
+func (t *tree) addDir(abs string, dirents []byte, todo []string) []string {
 	t.mu.Lock()
-	for i := range dirs {
-		if n := t.at(dirs[i].path); n != nil {
-			t.forget(n)
-		}
+	if n := t.at(abs); n != nil {
+		t.forget(n)
 	}
 	t.mu.Unlock()
-	t.watch(dirs)
-	for i := range dirs {
-		if d := &dirs[i]; d.id != (inode{}) && !t.shallow && (!d.leaf || t.announce != nil) {
-			todo = t.listDir(d.path, d.id, dirents, todo)
-		}
+	id, leaf := t.watch(abs)
+	if id == (inode{}) || t.shallow || leaf && t.announce == nil {
+		return todo
 	}
-	return todo
-}
-
-// listDir appends the directories in one that was watched to todo.
-func (t *tree) listDir(abs string, id inode, dirents []byte, todo []string) []string {
 	fd, err := openDir(abs)
 	if err != nil {
 		t.unlisted(abs, id, err)
@@ -208,51 +172,29 @@ func (t *tree) whyDenied(abs string) pollReason {
 	return pollUnreadable
 }
 
-// watch adds watches and enters the directories into the table.
-func (t *tree) watch(dirs []scanned) {
-	for range 2 { // again where an inode had a watch under another name
-		t.adding.Lock()
-		for i := range dirs {
-			if d := &dirs[i]; !d.done {
-				d.err = t.addWatch(d.path)
-			}
+// watch adds the watch of abs and enters it into the table. id is zero if it is not to be listed: it is
+// marked or polled then, or on another filesystem. leaf says that it had no subdirectories after it
+// was watched.
+func (t *tree) watch(abs string) (id inode, leaf bool) {
+	for range 2 { // again where the inode had a watch under another name
+		err := t.addWatch(abs)
+		var st unix.Stat_t
+		if err == nil {
+			err = lstat(abs, &st)
 		}
-		t.adding.Unlock()
-		for i := range dirs {
-			if d := &dirs[i]; !d.done && d.err == nil {
-				d.err = lstat(d.path, &d.st)
-			}
-		}
-		if t.enterAll(dirs) {
-			return
+		t.mu.Lock()
+		id, again := t.enter(abs, &st, err)
+		leaf := id != inode{} && st.Nlink == 2 && t.countsSubdirs(id.dev, abs)
+		t.mu.Unlock()
+		if !again {
+			return id, leaf
 		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := range dirs {
-		if d := &dirs[i]; !d.done {
-			t.inst.unwatch(d.path)
-			t.mark(d.path, true, true) // it is moved about: its parent tells
-		}
-	}
-}
-
-// enterAll reports whether all are done.
-func (t *tree) enterAll(dirs []scanned) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	all := true
-	for i := range dirs {
-		d := &dirs[i]
-		if d.done {
-			continue
-		}
-		id, again := t.enter(d.path, &d.st, d.err)
-		d.id, d.done = id, !again
-		d.leaf = id != inode{} && d.st.Nlink == 2 && t.countsSubdirs(id.dev, d.path)
-		all = all && d.done
-	}
-	return all
+	t.inst.unwatch(abs)
+	t.mark(abs, true, true) // it is moved about: its parent tells
+	return inode{}, false
 }
 
 // addWatch adds the watch alone. After a rebuild, the instance before may hold the watches that lack.

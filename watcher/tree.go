@@ -20,8 +20,6 @@ type tree struct {
 	old     *instance // during a rebuild: the one before, still draining
 	closing sync.WaitGroup
 
-	adding sync.Mutex // held by the one who adds watches, while a scan runs; may take mu
-
 	mu sync.Mutex // guards all below, and marks, while a scan runs; else the owner is alone
 	table
 	polled   polledSet

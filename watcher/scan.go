@@ -14,8 +14,9 @@ import (
 
 const (
 	// scanWorkers is how many goroutines watch and list a large subtree. Adding a watch is serial in
-	// fsnotify; the rest is a few system calls a directory, and waiting for the disk.
-	scanWorkers = 4
+	// fsnotify, and takes as long as all else: with two, 200,000 directories in a warm cache take 0.75
+	// of the time that one needs, with four 0.9. Nor does a cold disk gain by more.
+	scanWorkers = 2
 	// scanAlone is how many directories are scanned before it pays to start any.
 	scanAlone = 64
 )

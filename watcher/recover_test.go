@@ -3,10 +3,116 @@ package watcher
 import (
 	"fmt"
 	"os"
+	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/fsnotify/fsnotify"
 	"go.uber.org/zap/zapcore"
 )
+
+// loser makes instances that say they lost events when a test wants them to.
+type loser struct{ newest atomic.Pointer[chan int] }
+
+func (l *loser) instance() (*fsnotify.Watcher, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	times, from, to := make(chan int), w.Errors, make(chan error)
+	w.Errors = to
+	go func() {
+		defer close(to)
+		for {
+			select {
+			case err, ok := <-from:
+				if !ok {
+					return
+				}
+				to <- err
+			case n := <-times:
+				for range n {
+					to <- fsnotify.ErrEventOverflow
+				}
+			}
+		}
+	}()
+	l.newest.Store(&times)
+	return w, nil
+}
+
+// overflow has the instance that was made last lose events so many times in a row.
+func (l *loser) overflow(times int) { *l.newest.Load() <- times }
+
+// startLosing starts a watcher whose comparisons can be held up, and waits for its index.
+func startLosing(t *testing.T) (h *harness, l *loser, slow *slowName) {
+	root := t.TempDir()
+	write(t, root+"/"+slowPrefix, "")
+	l, slow = new(loser), &slowName{met: make(chan struct{}, 1), pass: make(chan struct{})}
+	h = newHarness(t, Config{Root: root, Excluded: slow.excluded})
+	h.w.newInstance = l.instance
+	h.run()
+	h.await("index", func() bool { return h.w.Stats().Indexed })
+	slow.armed.Store(true)
+	return h, l, slow
+}
+
+// slowName is a file at which a comparison stops until it is let pass: the watcher itself asks for
+// directories only, unless there are events.
+type slowName struct {
+	armed     atomic.Bool
+	met, pass chan struct{}
+}
+
+const slowPrefix = "slow"
+
+func (s *slowName) excluded(path string, _ bool) bool {
+	if s.armed.Load() && strings.HasPrefix(path, slowPrefix) {
+		s.met <- struct{}{}
+		<-s.pass
+	}
+	return false
+}
+
+// TestOverflowTwice: however soon a second overflow comes after the first, everything is looked at no more than
+// once for it.
+func TestOverflowTwice(t *testing.T) {
+	t.Parallel()
+	t.Run("before the answer", func(t *testing.T) {
+		t.Parallel()
+		h, l, slow := startLosing(t)
+		l.overflow(2)
+		<-slow.met
+		slow.pass <- struct{}{}
+		h.await("comparison", func() bool { return h.w.Stats().Comparisons == 1 })
+		quietAfter(h, 1)
+	})
+	t.Run("during the answer", func(t *testing.T) {
+		t.Parallel()
+		h, l, slow := startLosing(t)
+		l.overflow(1)
+		<-slow.met
+		l.overflow(1)
+		h.await("second overflow", func() bool { return h.w.Stats().Overflows == 2 })
+		l.overflow(1)
+		h.await("third overflow", func() bool { return h.w.Stats().Overflows == 3 })
+		slow.pass <- struct{}{}
+		<-slow.met
+		slow.pass <- struct{}{}
+		h.await("second comparison", func() bool { return h.w.Stats().Comparisons == 2 })
+		quietAfter(h, 2)
+	})
+}
+
+// quietAfter checks that as many answers were given, and no more.
+func quietAfter(h *harness, want uint64) {
+	h.Helper()
+	h.sync()
+	s := h.w.Stats()
+	if s.Comparisons != want || s.Rebuilds != want || s.Overflows != want+1 {
+		h.Errorf("want %d comparisons for %d overflows, got %+v\n%s", want, want+1, s, h.logText())
+	}
+}
 
 // TestOverflowCompared: after an overflow, what differs is told, and nothing else.
 func TestOverflowCompared(t *testing.T) {

@@ -51,7 +51,7 @@ interop: deps ## the tests against the real rsync, uncached
 
 chaos: deps ## random changes while it runs: SEEDS (40) seeds of CHAOSTIME (60s) to both targets, CHURNS (200) of CHURNTIME (60s) for the watcher alone
 	$(GO) test -count=1 -timeout=0 -run TestChaos ./cmd/internal/agent -chaos.seeds=$(SEEDS) -chaos.time=$(CHAOSTIME)
-	$(GO) test -count=$(CHURNS) -timeout=0 -run 'TestChurn' ./watcher -churn=$(CHURNTIME)
+	$(GO) test -count=$(CHURNS) -parallel=4 -timeout=0 -run 'TestChurn' ./watcher -churn=$(CHURNTIME)
 	$(GO) test -count=1 -run TestChurnSmallQueue ./watcher -churn.sysctl
 
 bench: deps build ## measure beside rsync: latency, burst, delta, memory

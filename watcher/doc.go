@@ -16,7 +16,7 @@
 //     given up when it stops working. Both lead to the same changes.
 //  2. inotify: watch first, list afterwards. A directory is watched and only then read, so what
 //     is made inside it is either listed or announced. What the listing finds is covered by
-//     one Tree change of the topmost new directory. Several goroutines share a large scan.
+//     one Tree change of the topmost new directory. In a large scan one goroutine watches, others list.
 //  3. An event on a name means "look at that name again", whatever its kind: acting on the
 //     kind loses changes when names are exchanged, replaced or made twice.
 //  4. fsnotify knows watches by path, the kernel by inode. Two tables, path and inode, name the

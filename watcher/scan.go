@@ -13,20 +13,32 @@ import (
 )
 
 const (
-	// scanWorkers is how many goroutines watch and list a large subtree. Adding a watch is serial in
-	// fsnotify; the rest is a few system calls a directory, and waiting for the disk.
-	scanWorkers = 4
-	// scanAlone is how many directories are scanned before it pays to start any.
+	// scanListers is how many goroutines list directories in a large subtree, while another one watches
+	// them. Listing waits for the disk; of a warm cache one lister has the listing done in time.
+	scanListers = 3
+	// scanBatch is how many directories change hands at once.
+	scanBatch = 64
+	// scanAlone is how many directories are scanned before it pays to start goroutines.
 	scanAlone = 64
 )
 
-// scanning is a walk that watches every directory below some, and lists it after that.
+// scanning is a walk that watches every directory below some, and lists it after that. One goroutine
+// watches: a directory that moves while it is scanned has the watch of its old name dropped, or is known
+// by that name, before its new one is added. fsnotify could take it for the old one otherwise, and drop
+// it later.
 type scanning struct {
 	t    *tree
-	mu   sync.Mutex // guards all below
-	todo []string   // still to be watched; the last one is next
-	busy int        // workers that may add to todo
+	mu   sync.Mutex  // guards all below
+	todo []string    // to be watched; the last one is next
+	list []directory // watched, to be listed
+	busy int         // batches in hand
 	more *sync.Cond
+}
+
+// directory is one that was watched.
+type directory struct {
+	path string
+	id   inode
 }
 
 // addTree watches the directory abs and all below it, forgetting what was known of them. What is no
@@ -41,69 +53,110 @@ func (t *tree) addTree(ctx context.Context, abs string) {
 			return
 		}
 		dir := todo[len(todo)-1]
-		todo = t.addDir(dir, t.dirents, todo[:len(todo)-1])
+		todo = todo[:len(todo)-1]
+		if d, ok := t.watch(dir); ok {
+			todo = t.listDir(d, t.dirents, todo)
+		}
 	}
 }
 
 func (s *scanning) run(ctx context.Context) {
-	var workers sync.WaitGroup
-	for range scanWorkers {
-		workers.Go(func() { s.work(ctx, make([]byte, dirent.BufferSize)) })
+	var listers sync.WaitGroup
+	for range scanListers {
+		listers.Go(func() { s.work(ctx, s.lister()) })
 	}
-	workers.Wait()
+	s.work(ctx, s.watcher())
+	listers.Wait()
 }
 
-func (s *scanning) work(ctx context.Context, dirents []byte) {
-	var found []string
+// work does batches until there is nothing more to do. next takes one, if there is one, and gives what is
+// to be done with it while mu is not held, and after that.
+func (s *scanning) work(ctx context.Context, next func() (do, done func())) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for {
-		for len(s.todo) == 0 && s.busy > 0 {
+	for ctx.Err() == nil && len(s.todo)+len(s.list)+s.busy > 0 {
+		do, done := next()
+		if do == nil {
 			s.more.Wait()
+			continue
 		}
-		if len(s.todo) == 0 || ctx.Err() != nil {
-			s.more.Broadcast()
-			return
-		}
-		dir := s.todo[len(s.todo)-1]
-		s.todo = s.todo[:len(s.todo)-1]
 		s.busy++
 		s.mu.Unlock()
-		found = s.t.addDir(dir, dirents, found[:0])
+		do()
 		s.mu.Lock()
 		s.busy--
-		s.todo = append(s.todo, found...)
-		if len(found) > 1 || s.busy == 0 {
-			s.more.Broadcast()
+		done()
+		s.more.Broadcast()
+	}
+	s.more.Broadcast()
+}
+
+func (s *scanning) watcher() func() (do, done func()) {
+	var batch []string
+	var watched []directory
+	do := func() {
+		for _, path := range batch {
+			if d, ok := s.t.watch(path); ok {
+				watched = append(watched, d)
+			}
 		}
+	}
+	done := func() {
+		s.list = append(s.list, watched...)
+		watched = watched[:0]
+	}
+	return func() (func(), func()) {
+		if len(s.todo) == 0 {
+			return nil, nil
+		}
+		from := max(len(s.todo)-scanBatch, 0)
+		batch = append(batch[:0], s.todo[from:]...)
+		slices.Reverse(batch)
+		s.todo = s.todo[:from]
+		return do, done
 	}
 }
 
-// addDir watches one directory, then lists it, and appends the directories in it to todo.
-func (t *tree) addDir(abs string, dirents []byte, todo []string) []string {
-	t.mu.Lock()
-	if n := t.at(abs); n != nil {
-		t.forget(n)
+func (s *scanning) lister() func() (do, done func()) {
+	var batch []directory
+	var found []string
+	dirents := make([]byte, dirent.BufferSize)
+	do := func() {
+		for _, d := range batch {
+			found = s.t.listDir(d, dirents, found)
+		}
 	}
-	t.mu.Unlock()
-	id, leaf := t.watch(abs)
-	if id == (inode{}) || t.shallow || leaf && t.announce == nil {
-		return todo
+	done := func() {
+		s.todo = append(s.todo, found...)
+		found = found[:0]
 	}
-	fd, err := openDir(abs)
+	return func() (func(), func()) {
+		if len(s.list) == 0 {
+			return nil, nil
+		}
+		from := max(len(s.list)-scanBatch, 0)
+		batch = append(batch[:0], s.list[from:]...)
+		s.list = s.list[:from]
+		return do, done
+	}
+}
+
+// listDir appends the directories in one that was watched to todo.
+func (t *tree) listDir(d directory, dirents []byte, todo []string) []string {
+	fd, err := openDir(d.path)
 	if err != nil {
-		t.unlisted(abs, id, err)
+		t.unlisted(d, err)
 		return todo
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || inodeOf(&st) != id {
-		t.unlisted(abs, id, unix.ENOENT) // another one by now: an event on the name is on its way
+	if err := unix.Fstat(fd, &st); err != nil || inodeOf(&st) != d.id {
+		t.unlisted(d, unix.ENOENT) // another one by now: an event on the name is on its way
 		return todo
 	}
-	todo, err = t.list(abs, fd, dirents, todo)
+	todo, err = t.list(d.path, fd, dirents, todo)
 	if err != nil {
-		t.unlisted(abs, id, err)
+		t.unlisted(d, err)
 	}
 	return todo
 }
@@ -139,13 +192,13 @@ func (t *tree) list(abs string, fd int, dirents []byte, todo []string) ([]string
 }
 
 // unlisted drops a directory that was watched and could not be listed.
-func (t *tree) unlisted(abs string, id inode, err error) {
+func (t *tree) unlisted(d directory, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n := t.at(abs); n != nil && n.id == id {
+	if n := t.at(d.path); n != nil && n.id == d.id {
 		t.forget(n)
 	}
-	t.notWatched(abs, err)
+	t.notWatched(d.path, err)
 }
 
 // notWatched notes that a directory cannot be watched or listed. The caller holds mu.
@@ -172,44 +225,43 @@ func (t *tree) whyDenied(abs string) pollReason {
 	return pollUnreadable
 }
 
-// watch adds the watch of abs and enters it into the table. id is zero if it is not to be listed: it is
-// marked or polled then, or on another filesystem. leaf says that it had no subdirectories after it
-// was watched.
-func (t *tree) watch(abs string) (id inode, leaf bool) {
+// watch adds the watch of abs and enters it into the table; what was known of it before is forgotten. It is
+// not ok if nothing is to be listed: where there are no subdirectories, and where it is marked or polled
+// instead, or on another filesystem.
+func (t *tree) watch(abs string) (d directory, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.at(abs); n != nil {
+		t.forget(n)
+	}
 	for range 2 { // again where the inode had a watch under another name
 		err := t.addWatch(abs)
 		var st unix.Stat_t
 		if err == nil {
 			err = lstat(abs, &st)
 		}
-		t.mu.Lock()
 		id, again := t.enter(abs, &st, err)
-		leaf := id != inode{} && st.Nlink == 2 && t.countsSubdirs(id.dev, abs)
-		t.mu.Unlock()
-		if !again {
-			return id, leaf
+		if again {
+			continue
 		}
+		if id == (inode{}) || t.shallow {
+			return directory{}, false
+		}
+		leaf := st.Nlink == 2 && t.countsSubdirs(id.dev, abs)
+		return directory{abs, id}, !leaf || t.announce != nil
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.inst.unwatch(abs)
 	t.mark(abs, true, true) // it is moved about: its parent tells
-	return inode{}, false
+	return directory{}, false
 }
 
 // addWatch adds the watch alone. After a rebuild, the instance before may hold the watches that lack.
 func (t *tree) addWatch(abs string) error {
 	err := t.inst.watch(abs)
-	if !errors.Is(err, unix.ENOSPC) {
-		return err
+	if errors.Is(err, unix.ENOSPC) && t.closeOld() {
+		err = t.inst.watch(abs)
 	}
-	t.mu.Lock()
-	closed := t.closeOld()
-	t.mu.Unlock()
-	if !closed {
-		return err
-	}
-	return t.inst.watch(abs)
+	return err
 }
 
 // enter takes a directory that has just been watched into the table. That the watch is on the inode st

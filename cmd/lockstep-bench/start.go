@@ -36,7 +36,7 @@ func backends() []string {
 
 // startUp is how long it takes until a tree of many directories is watched, and the memory for that.
 func (b *bench) startUp() error {
-	root := filepath.Join(b.dir, "directories")
+	root := filepath.Join(b.dir, "d")
 	dirs, err := manyDirs(root, b.sizes.StartDirs)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func manyDirs(root string, n int) (dirs []string, err error) {
 	for i := range n/100 + 1 {
 		for k := range 10 {
 			for l := range 9 {
-				if err := os.MkdirAll(fmt.Sprintf("%s/customer-%05d/project-%d/release-%d", root, i, k, l), 0o755); err != nil {
+				if err := os.MkdirAll(fmt.Sprintf("%s/c-%05d/project-%d/r-%d", root, i, k, l), 0o755); err != nil {
 					return nil, err
 				}
 			}

@@ -52,7 +52,7 @@ func eventWorks() []eventWork {
 			}
 			return err
 		}},
-		{"rewritten", 3, func(dir string, i int) error { // emptied, written, closed
+		{"rewritten", 2, func(dir string, i int) error { // emptied and written, mostly one event, and closed
 			return makeFile(fmt.Sprint(dir, "/", i%writerKeep))
 		}},
 	}

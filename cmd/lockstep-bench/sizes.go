@@ -64,9 +64,9 @@ func shortSizes() sizes {
 		MoveFiles: 400, MoveSize: 40 << 20,
 		FirstFiles: 20_000, FirstPairs: 1, NothingPairs: 2,
 		SmallFiles: 2_000, SmallPairs: 3, ManyFiles: 20_000, ManyPairs: 1,
-		StartDirs: 20_000, StartRuns: 3,
+		StartDirs: 20_000, StartRuns: 2,
 		EventWork: works()[:1], EventTime: 2 * time.Second, EventQueue: eventQueue,
-		IdleFiles: 5_000, IdleTime: 3 * time.Second,
+		IdleFiles: 5_000, IdleTime: 2 * time.Second,
 		MemoryFiles: 5_000, ChurnTime: 10 * time.Second,
 		needDisk: 1 << 30,
 	}

@@ -81,3 +81,7 @@ func (r *Report) add(o Report) {
 func (r *Report) Whole() bool {
 	return !r.Partial && len(r.Problems) == 0 && len(r.Changed) == 0
 }
+
+// Quote makes a name, or a line that holds one, fit for a terminal: rsync's way of writing control
+// characters and what is no UTF-8.
+func Quote(s string) string { return report.Quote(s) }

@@ -35,6 +35,7 @@ type Outcome struct {
 	Failures int           // pushes in a row that ended in an error
 	Retry    time.Duration // with Err: how long the target is left alone
 	Took     time.Duration
+	Ledger   bool
 }
 
 // Run pushes batch after batch, one at a time, until feed ends; observe sees each

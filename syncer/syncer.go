@@ -92,6 +92,7 @@ type Syncer struct {
 	root     *source.Identity // who the source is; nil before the first push
 	suspect  bool             // it was empty when it was first seen: it may not be who it seems
 	pushed   bool             // a full push reached its end, if only in part
+	resumed  bool             // an earlier run had got so far
 	failures map[string]int   // of paths that did not arrive, in a row
 	mounts   mounts
 	links    links
@@ -228,18 +229,11 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	tree, err := source.Open(s.place.root, src)
+	tree, err := s.open(ctx, src)
 	if err != nil {
-		code := CodePartial // as rsync: a source that cannot be read is a partial transfer
-		if errors.Is(err, source.ErrNoRoot) {
-			err = fmt.Errorf("%w: %w", ErrRoot, err)
-		}
-		return Report{}, report.Fail(code, err, "nothing was sent and nothing deleted")
-	}
-	defer tree.Close()
-	if err := s.checkRoot(ctx, tree); err != nil {
 		return Report{}, err
 	}
+	defer tree.Close()
 	var j job
 	if s.pushed && !b.Verify && !b.Oldest.IsZero() {
 		// Either the clock was set since, or both are the same: the earlier one sees more.
@@ -260,6 +254,44 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 	}
 	s.rename(&rep)
 	return rep, err
+}
+
+// open opens the source, if it is who it was.
+func (s *Syncer) open(ctx context.Context, o source.Options) (*source.Tree, error) {
+	tree, err := source.Open(s.place.root, o)
+	if err != nil {
+		code := CodePartial // as rsync: a source that cannot be read is a partial transfer
+		if errors.Is(err, source.ErrNoRoot) {
+			err = fmt.Errorf("%w: %w", ErrRoot, err)
+		}
+		return nil, report.Fail(code, err, "nothing was sent and nothing deleted")
+	}
+	if err := s.checkRoot(ctx, tree); err != nil {
+		tree.Close()
+		return nil, err
+	}
+	return tree, nil
+}
+
+// Look says whether the source is there and who it was, as Push does before anything else. It is for
+// Push's goroutine.
+func (s *Syncer) Look(ctx context.Context) error {
+	tree, err := s.open(ctx, s.src)
+	if err != nil {
+		return err
+	}
+	return tree.Close()
+}
+
+// Resume says that an earlier run brought everything to the target, and that the batches to come name all
+// that changed since: no full push is waited for. It is called before the first Push.
+func (s *Syncer) Resume() { s.resumed = true }
+
+// Sliced says whether the target can be looked at in levels. With hard links one name of a file is not to be
+// looked at without the others, and what --files-from and its like leave of a directory is no level of it.
+func (s *Syncer) Sliced() bool {
+	c := &s.cfg
+	return !s.place.single && c.Recurse && !c.HardLinks && !c.PruneEmptyDirs && !c.Relative && c.Files == nil
 }
 
 // with sets what b asks for beyond the options, and gives what takes it back. Targets read the options
@@ -392,7 +424,7 @@ func (s *Syncer) checkRoot(ctx context.Context, tree *source.Tree) error {
 			fmt.Errorf("%w: %q holds nothing, and --delete would empty %s", ErrEmptySource, s.WatchRoot(), path.Clean(s.cfg.Target.String())),
 			"is it mounted? --allow-empty says that it is meant")
 	}
-	s.pushed = s.root == nil && s.cfg.Resumed && !suspect
+	s.pushed = s.root == nil && s.resumed && !suspect
 	s.root, s.suspect = &id, suspect
 	return nil
 }

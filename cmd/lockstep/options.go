@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -41,6 +42,9 @@ func (l *line) addWatching() {
 		}
 		return nil
 	})
+	l.text("state-dir", "", &s.StateDir)
+	l.val("verify-every", "", duration(&s.VerifyEvery))
+	l.set("verify-checksum", "", &s.VerifyChecksum)
 	l.text("log-level", "", &s.LogLevel)
 	l.text("log-format", "", &s.LogFormat)
 }
@@ -229,17 +233,20 @@ func (l *line) addDeletion() {
 	l.deletes("del", syncer.DeleteDuring)
 	l.deletes("delete-before", syncer.DeleteBefore)
 	l.deletes("delete-during", syncer.DeleteDuring)
-	l.deletes("delete-delay", syncer.DeleteDelay)
+	// rsync's --delete-delay takes no value. With one it is a time of grace.
+	l.flags.VarPF(value{func(v string) error {
+		if v == given {
+			return l.deleteWhen("delete-delay", syncer.DeleteDelay)
+		}
+		return duration(&s.DeleteDelay)(v)
+	}}, "delete-delay", "", "").NoOptDefVal = given
 	l.deletes("delete-after", syncer.DeleteAfter)
 	l.set("delete-excluded", "", &s.Delete, &s.DeleteExcluded)
 	l.toggle("ignore-errors", "", &s.IgnoreErrors)
 	l.toggle("force", "", &s.Force)
 	l.val("max-delete", "", func(v string) error {
-		n := 0
-		err := number(&n)(v)
-		// To rsync a negative number means no deletion at all (rsync(1), --max-delete);
-		// to us it is the default, no limit.
-		s.MaxDelete = int64(max(n, 0))
+		limit, err := agent.ParseLimit(v)
+		s.DeleteLimit, s.MaxDelete = limit, limit.Names
 		return err
 	})
 }
@@ -247,16 +254,18 @@ func (l *line) addDeletion() {
 // deletes adds an option that says when to delete. Two of them must agree, but that both
 // --delete-during and --delete-delay look for what to delete during the push.
 func (l *line) deletes(name string, when syncer.When) {
-	l.try(name, "", func() error {
-		group := when
-		if when == syncer.DeleteDelay {
-			group = syncer.DeleteDuring
-		}
-		if l.when != "" && l.whenGroup != group {
-			return fmt.Errorf("%s was given before: there is one time to delete", l.when)
-		}
-		l.when, l.whenGroup = "--"+name, group
-		l.s.Delete, l.s.DeleteWhen = true, when
-		return nil
-	})
+	l.try(name, "", func() error { return l.deleteWhen(name, when) })
+}
+
+func (l *line) deleteWhen(name string, when syncer.When) error {
+	group := when
+	if when == syncer.DeleteDelay {
+		group = syncer.DeleteDuring
+	}
+	if l.when != "" && l.whenGroup != group {
+		return fmt.Errorf("%s was given before: there is one time to delete", l.when)
+	}
+	l.when, l.whenGroup = "--"+name, group
+	l.s.Delete, l.s.DeleteWhen = true, when
+	return nil
 }

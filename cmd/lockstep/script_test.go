@@ -72,6 +72,7 @@ func TestScripts(t *testing.T) {
 			st := newStage(e)
 			e.Values[stageKey{}] = st
 			e.Setenv("LANG", "C.UTF-8") // rsync's own quoting of names
+			e.Setenv("STATE_DIRECTORY", filepath.Join(e.WorkDir, ".state"))
 			e.Setenv("GORACE", noRaceSleep)
 			return nil
 		},

@@ -96,7 +96,7 @@ func checkCode(ts *testscript.TestScript, want string, err error) {
 
 // environ is the environment for what does not run through ts.Exec.
 func environ(ts *testscript.TestScript) []string {
-	env := []string{"PATH=" + ts.Getenv("PATH"), "TMPDIR=" + ts.Getenv("TMPDIR"), "LANG=C.UTF-8"}
+	env := []string{"PATH=" + ts.Getenv("PATH"), "TMPDIR=" + ts.Getenv("TMPDIR"), "LANG=C.UTF-8", "STATE_DIRECTORY=" + ts.Getenv("STATE_DIRECTORY")}
 	if p := ts.Getenv("RSYNC_PASSWORD"); p != "" {
 		env = append(env, "RSYNC_PASSWORD="+p)
 	}

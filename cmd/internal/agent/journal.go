@@ -96,6 +96,15 @@ func (j *journal) observe(o syncer.Outcome) {
 	}
 }
 
+// inStep tells that there was nothing to push, if that is news.
+func (j *journal) inStep() {
+	if j.begun {
+		return
+	}
+	j.begun = true
+	j.log.Info("in step, nothing differs from what the target was last brought to")
+}
+
 func (j *journal) failed(o *syncer.Outcome) {
 	j.attempts = o.Failures
 	text := o.Err.Error()

@@ -38,18 +38,25 @@ type Settings struct {
 	DeleteUnmounted bool
 	Protocol        int // to announce; 0: the newest
 
-	Verbose                int
-	Quiet, Itemize, Stats  bool
-	Progress               bool
-	Human                  int // level of --human-readable: 0 digits, 1 groups of them, 2 and 3 units
-	Watch, NoTune          bool
-	Settle, MaxDelay       time.Duration
-	Quieter                []Quiet // first match counts
-	WatchBackend           string  // auto, inotify or fanotify
-	PollInterval           time.Duration
-	NoIndex                bool
-	Grace                  time.Duration
-	LogLevel, LogFormat    string
+	Verbose               int
+	Quiet, Itemize, Stats bool
+	Progress              bool
+	Human                 int // level of --human-readable: 0 digits, 1 groups of them, 2 and 3 units
+	Watch, NoTune         bool
+	Settle, MaxDelay      time.Duration
+	Quieter               []Quiet // first match counts
+	WatchBackend          string  // auto, inotify or fanotify
+	PollInterval          time.Duration
+	NoIndex               bool
+	Grace                 time.Duration
+	LogLevel, LogFormat   string
+
+	StateDir       string        // "" is DefaultStateDir
+	VerifyEvery    time.Duration // 0: never by itself
+	VerifyChecksum bool
+	DeleteLimit    Limit         // --max-delete; in --watch for any hour
+	DeleteDelay    time.Duration // how long a name must have been gone before it is deleted
+
 	TimeoutGiven, ConGiven bool
 }
 
@@ -90,6 +97,9 @@ func (s *Settings) config(sink syncer.Sink) (syncer.Config, error) {
 		return syncer.Config{}, err
 	}
 	opts := s.Options
+	if s.Watch {
+		opts.MaxDelete = -1 // each push has a limit of its own
+	}
 	opts.Filter = s.Filter.Build()
 	if s.Watch && target.Remote() {
 		if !s.TimeoutGiven {

@@ -85,6 +85,8 @@ func (s *Settings) checkWatch(c *checker) {
 			{"--grace", s.Grace != d.Grace}, {"--no-tune", s.NoTune}, {"--no-prewarm", s.NoPrewarm},
 			{"--quiet=PATTERN=TIME", len(s.Quieter) > 0}, {"--watch-backend", s.WatchBackend != d.WatchBackend},
 			{"--poll-interval", s.PollInterval != d.PollInterval}, {"--index=off", s.NoIndex}, {"--delete-unmounted", s.DeleteUnmounted},
+			{"--state-dir", s.StateDir != ""}, {"--verify-every", s.VerifyEvery != 0}, {"--verify-checksum", s.VerifyChecksum},
+			{"--delete-delay=TIME", s.DeleteDelay != 0}, {"--max-delete=" + s.DeleteLimit.String(), s.DeleteLimit.Percent > 0},
 		}, "is for --watch")
 	}
 	c.check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")
@@ -117,6 +119,11 @@ func (s *Settings) checkValues(c *checker) {
 	c.check(s.DeleteUnmounted && !s.Delete, "--delete-unmounted does nothing without --delete")
 	c.check(!slices.Contains([]string{watcher.BackendAuto, watcher.BackendInotify, watcher.BackendFanotify}, s.WatchBackend),
 		"--watch-backend %q: it is auto, inotify or fanotify", s.WatchBackend)
+	c.check(s.VerifyEvery < 0, "--verify-every %v is negative", s.VerifyEvery)
+	c.check(s.DeleteDelay < 0, "--delete-delay %v is negative", s.DeleteDelay)
+	c.check(s.DeleteDelay > 0 && !s.Delete, "--delete-delay=%v does nothing without --delete", s.DeleteDelay)
+	c.check(s.DeleteDelay > 0 && s.StateDir == NoState, "--delete-delay=%v needs a --state-dir: without one nobody knows what a target had", s.DeleteDelay)
+	c.check(s.DeleteLimit.Percent > 0 && s.StateDir == NoState, "--max-delete=%v needs a --state-dir: without one nobody knows how much a target has", s.DeleteLimit)
 	c.check(s.Grace < 0, "--grace %v is negative", s.Grace)
 	c.check(s.Timeout < 0, "--timeout %v is negative", s.Timeout)
 	c.check(s.ConTimeout < 0, "--contimeout %v is negative", s.ConTimeout)

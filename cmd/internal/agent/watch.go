@@ -118,7 +118,7 @@ func (all replicas) run(ctx context.Context, s Settings, stop context.Context, w
 			log.Debug("changes seen", zap.Int("changes", len(c)), zap.String("first", c[0].Path))
 			list := fromWatcher(c)
 			for _, r := range all {
-				r.line.Add(list...)
+				r.add(c, list)
 			}
 		})
 	})

@@ -1,0 +1,306 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/state"
+	"github.com/lockstep-sync/lockstep/syncer"
+	"github.com/lockstep-sync/lockstep/watcher"
+)
+
+// NoState is --state-dir where nothing is to be kept.
+const NoState = "none"
+
+// DefaultStateDir is where state is kept when nobody says where: what systemd made for the unit, or the
+// place that hier(7) and the XDG base directories have for it. "" if there is none.
+func DefaultStateDir() string {
+	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); dir != "" { // systemd.exec(5)
+		return dir
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/lockstep"
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "lockstep")
+	}
+	if home := os.Getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local/state/lockstep")
+	}
+	return ""
+}
+
+// What is kept beside the index, by key.
+const (
+	keyOptions   = "options"   // a hash of what decides what the target should look like
+	keyTarget    = "target"    // who a local target is
+	keyFailed    = "failed"    // []syncer.Failed
+	keyDeletions = "deletions" // gateState
+	keyVerified  = "verified"  // VerifyStatus
+)
+
+// memory is what a replica knows of its target from run to run. The methods of a nil memory do nothing.
+// The syncer's goroutine owns it, but for touch, count and is.
+type memory struct {
+	store *state.Store
+	lost  atomic.Bool // the store was given up
+	push  *state.Push // of the batch that is being pushed
+	log   *zap.Logger
+}
+
+func (m *memory) is() bool { return m != nil && !m.lost.Load() }
+
+// openMemory opens what an earlier run left. A nil memory, without an error, keeps nothing.
+func openMemory(s *Settings, push *syncer.Syncer, log *zap.Logger) (*memory, error) {
+	dir, given := s.StateDir, s.StateDir != ""
+	if dir == NoState {
+		return nil, nil
+	}
+	if !given {
+		dir = DefaultStateDir()
+	}
+	store, opened, err := state.Open(state.Config{
+		Dir: dir, Source: s.Source, Target: s.Target, Root: push.WatchRoot(),
+		Excluded: push.Excluded, OneFileSystem: s.OneFileSystem,
+	})
+	switch {
+	case errors.Is(err, state.ErrBusy):
+		return nil, fmt.Errorf("another lockstep keeps %q in step with %q: %w", s.Target, s.Source, err)
+	case err != nil && given:
+		return nil, fmt.Errorf("--state-dir: %w", err)
+	case err != nil:
+		log.Warn("nothing is remembered from run to run: each start compares everything with the target (--state-dir=DIR says where it can be kept)", zap.Error(err))
+		return nil, nil
+	}
+	m := &memory{store: store, log: log}
+	if opened.Rebuilt != "" {
+		log.Warn("what was known of the target is lost, everything is compared with it", zap.String("reason", opened.Rebuilt))
+	}
+	if err := m.check(s); err != nil {
+		store.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// check forgets what was known if it is about another target, or about other options.
+func (m *memory) check(s *Settings) error {
+	for key, now := range map[string]string{keyOptions: fingerprint(s), keyTarget: targetIdentity(s.Target)} {
+		var was string
+		known, err := m.store.Get(key, &was)
+		if err != nil {
+			return err
+		}
+		if known && was == now {
+			continue
+		}
+		if known && m.store.Known() {
+			m.log.Info("everything is compared with the target", zap.String("reason", map[string]string{
+				keyOptions: "the options are not those of the last run",
+				keyTarget:  "another directory stands at the target's place",
+			}[key]))
+			if err := m.store.Forget(); err != nil {
+				return err
+			}
+		}
+		if err := m.store.Put(key, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fingerprint is a hash of the options that decide what a target should look like.
+func fingerprint(s *Settings) string {
+	o := s.Options
+	rules, err := s.Filter.Build().Wire(o.DeleteExcluded)
+	o.Filter = nil
+	o.MaxDelete, o.Bwlimit, o.Timeout, o.ConTimeout, o.Rsh, o.RsyncPath = 0, 0, 0, 0, "", ""
+	o.Compress, o.CompressChoice, o.CompressLevel, o.LevelGiven, o.SkipCompress, o.SkipGiven = false, "", 0, false, "", false
+	o.Family, o.Address, o.Sockopts, o.NoPrewarm, o.NoIncRecurse = 0, "", "", false, false
+	o.Backup, o.BackupDir, o.Suffix, o.Partial, o.PartialDir, o.TempDir = false, "", "", false, "", ""
+	sum := sha256.Sum256(fmt.Appendf(nil, "%+v %q %v %v", o, rules, err, s.DeleteUnmounted))
+	return hex.EncodeToString(sum[:8])
+}
+
+// targetIdentity tells one local directory from another at the same place; "" of what is remote, or not there.
+func targetIdentity(target string) string {
+	t, err := syncer.ParseTarget(target)
+	if err != nil || t.Remote() {
+		return ""
+	}
+	var st unix.Stat_t
+	var fs unix.Statfs_t
+	if unix.Stat(t.Path, &st) != nil || unix.Statfs(t.Path, &fs) != nil {
+		return ""
+	}
+	return fmt.Sprintf("inode %d of file system %x:%x", st.Ino, fs.Fsid.Val[0], fs.Fsid.Val[1])
+}
+
+func (m *memory) close() {
+	if !m.is() {
+		return
+	}
+	if err := m.store.Close(); err != nil {
+		m.log.Warn("what is known of the target was not kept in full", zap.Error(err))
+	}
+}
+
+// known says that the index tells what the target was last brought to.
+func (m *memory) known() bool { return m.is() && m.store.Known() }
+
+// touch takes changes as they are seen.
+func (m *memory) touch(changes []watcher.Change) {
+	if !m.is() {
+		return
+	}
+	paths := make([]state.Path, len(changes))
+	for i, c := range changes {
+		paths[i] = state.Path{Name: c.Path, Tree: c.Tree}
+	}
+	m.store.Touch(paths)
+}
+
+// count is how many names the target has at and below path, and altogether.
+func (m *memory) count(path string) (names, total int64, known bool) {
+	if !m.known() {
+		return 0, 0, false
+	}
+	if path != "." {
+		names = m.store.Count(path)
+	}
+	return names, m.store.Total(), true
+}
+
+// narrowMost is up to how many paths a subtree is narrowed down to. Beyond it a comparison with the target
+// costs little more than the list of them.
+const narrowMost = 1 << 17
+
+var errTooMany = errors.New("too many differ")
+
+// narrow puts in place of each subtree that may differ what of it does, but for those that are to be pushed
+// whole.
+func (m *memory) narrow(ctx context.Context, b syncer.Batch, whole func(path string) bool) syncer.Batch {
+	var trees []state.Path
+	var paths []syncer.Path
+	all := false
+	for _, p := range b.Paths {
+		if !p.Tree || whole(p.Name) {
+			paths = append(paths, p)
+			continue
+		}
+		trees = append(trees, state.Path{Name: p.Name, Tree: true})
+		all = all || p.Name == "."
+	}
+	if len(trees) == 0 || !m.known() {
+		return b
+	}
+	scan, err := m.store.Differs(ctx, trees, func(list []state.Path) error {
+		if len(paths)+len(list) > narrowMost {
+			return errTooMany
+		}
+		for _, p := range list {
+			paths = append(paths, syncer.Path{Name: p.Name, Tree: p.Tree, Content: true})
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errTooMany):
+		m.log.Info("so much differs that everything is compared with the target", zap.Int("more_than", narrowMost))
+		return b
+	case err != nil:
+		if ctx.Err() == nil {
+			m.log.Warn("the source could not be compared with what is known of the target", zap.Error(err))
+		}
+		return b
+	}
+	if all {
+		m.log.Info("compared with what the target was last brought to", zap.Int("entries", scan.Entries),
+			zap.Int("differ", scan.Differs), zap.Duration("took", rounded(scan.Took)))
+	}
+	b.Paths = paths
+	return b
+}
+
+// begin is called before a batch is pushed, with all that is pushed.
+func (m *memory) begin(ctx context.Context, b *syncer.Batch) {
+	if !m.is() || b.Verify || len(b.Paths) == 0 {
+		return
+	}
+	paths := make([]state.Path, len(b.Paths))
+	for i, p := range b.Paths {
+		paths[i] = state.Path{Name: p.Name, Tree: p.Tree}
+	}
+	var err error
+	if m.push, err = m.store.Begin(ctx, paths); err != nil && ctx.Err() == nil {
+		m.lose(err)
+	}
+}
+
+// end is called after it, with what did not arrive.
+func (m *memory) end(arrived bool, failed []state.Path) {
+	if m == nil || m.push == nil {
+		return
+	}
+	if arrived {
+		m.push.Done(failed)
+	} else {
+		m.push.Abandon()
+	}
+	m.push = nil
+}
+
+// lose gives the store up: to know something wrong is worse than to know nothing.
+func (m *memory) lose(err error) {
+	m.lost.Store(true)
+	m.log.Error("what is known of the target cannot be kept any more: the next start compares everything with it", zap.Error(err))
+	if err := m.store.Discard(); err != nil {
+		m.log.Error("and what was kept cannot be removed; remove it before the next start", zap.Error(err))
+	}
+}
+
+// keep writes a value that outlives a restart.
+func (m *memory) keep(key string, v any) {
+	if !m.is() {
+		return
+	}
+	if err := m.store.Put(key, v); err != nil {
+		m.lose(err)
+	}
+}
+
+// recall reads one; v stays as it is if there is none.
+func (m *memory) recall(key string, v any) {
+	if !m.is() {
+		return
+	}
+	if _, err := m.store.Get(key, v); err != nil {
+		m.log.Warn("something that was kept cannot be read", zap.String("what", key), zap.Error(err))
+	}
+}
+
+// Pair is a source and a target whose state is kept.
+type Pair struct{ Source, Target, Dir string }
+
+// Pairs lists those whose state is in dir.
+func Pairs(dir string) ([]Pair, error) {
+	list, err := state.Inspect(dir)
+	if err != nil {
+		return nil, err
+	}
+	pairs := make([]Pair, len(list))
+	for i, p := range list {
+		pairs[i] = Pair{p.Source, p.Target, p.Path}
+	}
+	return pairs, nil
+}

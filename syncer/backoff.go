@@ -16,9 +16,14 @@ const (
 // doubling from DefaultRetryMin to DefaultRetryMax, less a random part of at most a
 // quarter, so that many senders don't come back at once. random is in [0, 1).
 func backoff(failures int, random float64) time.Duration {
-	d := DefaultRetryMax
-	if shift := max(failures-1, 0); shift < 6 {
-		d = DefaultRetryMin << shift
+	return backoffTo(DefaultRetryMax, failures, random)
+}
+
+// backoffTo is backoff with another cap.
+func backoffTo(most time.Duration, failures int, random float64) time.Duration {
+	d := most
+	if shift := max(failures-1, 0); shift < 16 {
+		d = min(most, DefaultRetryMin<<shift)
 	}
 	return d - time.Duration(random*float64(d)/4)
 }

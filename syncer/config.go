@@ -28,6 +28,8 @@ type Config struct {
 	// Keep says that the Syncer lives on after a push: a missing source is waited for,
 	// what was sent is remembered, and connections are kept. Nobody is asked for a password.
 	Keep bool
+	// Failed is the ledger that an earlier Syncer left (see Syncer.Failed): what is in it is tried at once.
+	Failed []Failed
 
 	Options
 	Sink Sink

@@ -104,7 +104,7 @@ func (d *daemon) connect(ctx context.Context, src *source.Tree, o sender.Options
 	res, err := sender.Push(ctx, conn, o, &module, j, src)
 	conn.Close()
 	if shell, ok := conn.(*rsh.Conn); ok {
-		err = afterShell(ctx, d.shell, shell, o.Sink, &res, err)
+		err = afterShell(ctx, d.shell, shell, o.Sink, &res, j, err)
 	}
 	return res, err
 }

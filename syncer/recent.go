@@ -65,6 +65,13 @@ func (s *sending) add(e *flist.Entry, at time.Time) {
 	s.versions[e.Name] = v
 }
 
+// drop forgets files that did not arrive.
+func (s *sending) drop(names map[string]bool) {
+	for name := range names {
+		delete(s.versions, name)
+	}
+}
+
 // add takes in what a push brought over. Forgetting costs time, never data.
 func (r *recent) add(s *sending) {
 	if r.versions == nil || len(r.versions)+len(s.versions) > recentMax {

@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ type remote struct {
 	old     bool            // it cannot delete single names: rsync 3.0, or it is not to
 	without map[string]bool // long options that it refuses and that can be done without
 	noLinks bool            // it refuses what relink needs
+
+	withheld func(name string) error // see sender.Job; nil: nothing is
+	said     string                  // what the last run's peer said that is about no known path
 }
 
 // link is a way to a peer.
@@ -50,7 +54,7 @@ func (d *remote) Close() error { return d.link.close() }
 
 // with is the same target with other options, over the same link.
 func (d *remote) with(cfg *Config) *remote {
-	return &remote{cfg: cfg, link: d.link, limit: d.limit, old: d.old, without: d.without}
+	return &remote{cfg: cfg, link: d.link, limit: d.limit, old: d.old, without: d.without, withheld: d.withheld}
 }
 
 // full pushes everything, listing it meanwhile where that can be.
@@ -166,7 +170,7 @@ func (d *remote) run(ctx context.Context, src *source.Tree, l lister) (Report, e
 		Filter: rules,
 	}
 	res, err := d.push(ctx, src, &j)
-	rep := reportOf(res)
+	rep := d.reportOf(res)
 	rep.Problems = append(rep.Problems, l.problems...)
 	if err != nil || !d.believes() {
 		return rep, err
@@ -188,12 +192,13 @@ func (d *remote) runAgain(ctx context.Context, src *source.Tree, rep Report, aga
 		d = d.with(&cfg)
 	}
 	res, err := d.push(ctx, src, &j)
-	second := reportOf(res)
+	second := d.reportOf(res)
 	stats.Add(transferOf(second.Stats))
 	rep.Stats = stats
 	rep.Problems = append(rep.Problems, second.Problems...)
 	rep.Changed = append(rep.Changed, second.Changed...)
 	rep.Partial = rep.Partial || second.Partial
+	rep.Said = cmp.Or(rep.Said, second.Said)
 	return rep, err
 }
 
@@ -295,8 +300,9 @@ func transferOf(s Stats) Stats {
 		Matched: s.Matched, Sent: s.Sent, Received: s.Received, ListBytes: s.ListBytes, Changed: s.Changed}
 }
 
-func reportOf(res sender.Result) Report {
+func (d *remote) reportOf(res sender.Result) Report {
 	return Report{
+		Said:        d.said,
 		Stats:       res.Stats,
 		Problems:    res.Problems,
 		Changed:     res.Changed,
@@ -312,18 +318,37 @@ func (d *remote) push(ctx context.Context, src *source.Tree, j *sender.Job) (sen
 	if d.cfg.Keep {
 		j.Sent = batch.add
 	}
+	blame := d.blamer(src, j)
 	res, err := d.link.run(ctx, src, d.options(), j)
 	for err != nil && d.canDoWithout(res.Refused) {
 		if res.Refused == missingArgs {
 			return res, sender.ErrNoMissingArgs
 		}
 		batch = sending{}
+		*blame = *d.blamer(src, j)
 		res, err = d.link.run(ctx, src, d.options(), j)
 	}
+	res.Problems = append(res.Problems, blame.problems...)
+	d.said = blame.unknown
 	if err == nil && !res.Partial {
+		batch.drop(blame.blamed)
 		d.sent.add(&batch)
 	}
 	return res, err
+}
+
+// blamer listens to what the peer says in a run.
+func (d *remote) blamer(src *source.Tree, j *sender.Job) *blamer {
+	b := &blamer{strip: stripTarget(&d.cfg.Target), prunes: j.Delete || j.Prune}
+	b.known = func(name string) bool {
+		if j.List.Len() > 0 {
+			return j.List.Has(name)
+		}
+		_, err := src.Lstat(name) // of a walk the names are forgotten
+		return err == nil
+	}
+	j.Blame, j.Hush, j.Withheld = b.take, d.cfg.Keep, d.withheld
+	return b
 }
 
 const missingArgs = "delete-missing-args"

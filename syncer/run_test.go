@@ -133,7 +133,7 @@ func TestRunGivesBackPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Batch{
-		{Oldest: b.Oldest, Paths: []Path{{Name: "secret", Tree: true, Content: true}}},
+		{Oldest: b.Oldest, Paths: []Path{{Name: "secret", Content: true}}},
 		{Oldest: b.Oldest, Paths: []Path{{Name: "gone", Tree: true}, {Name: "log", Content: true}}},
 	}
 	if diff := cmp.Diff(want, f.deferred); diff != "" {
@@ -144,20 +144,6 @@ func TestRunGivesBackPaths(t *testing.T) {
 	}
 	if f.after[0] < DefaultRetryMin/2 || f.after[1] != againAfter {
 		t.Errorf("given back for %v", f.after)
-	}
-}
-
-// A target that says in words that something failed gets all of the batch again.
-func TestRunDoubtsAPartialPush(t *testing.T) {
-	target := &scripted{answers: []func() (Report, error){func() (Report, error) { return Report{Partial: true}, nil }}}
-	s, _ := newScripted(t, target, Archive())
-	b := paths("a", "b")
-	f := &feeding{batches: []Batch{b}}
-	if err := s.Run(t.Context(), f, func(Outcome) {}); !errors.Is(err, io.EOF) {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]Batch{b}, f.deferred); diff != "" {
-		t.Errorf("given back (-want +got):\n%s", diff)
 	}
 }
 

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/lockstep-sync/lockstep/syncer/filter"
@@ -93,9 +95,14 @@ type Syncer struct {
 	suspect  bool             // it was empty when it was first seen: it may not be who it seems
 	pushed   bool             // a full push reached its end, if only in part
 	resumed  bool             // an earlier run had got so far
-	failures map[string]int   // of paths that did not arrive, in a row
+	vanished map[string]int   // how often in a row a path was gone when it was read
+	suspects suspects
+	full     bool // the last push ended because a local target was full or read-only
 	mounts   mounts
 	links    links
+
+	mu     sync.Mutex // guards ledger
+	ledger ledger
 }
 
 // New checks cfg; nothing is opened yet but a look at the source.
@@ -110,7 +117,8 @@ func New(cfg Config) (*Syncer, error) {
 	if cfg.Filter, err = cfg.Filter.With(impliedRules(&cfg.Options)...); err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
-	s := &Syncer{cfg: cfg, place: place, failures: map[string]int{}}
+	s := &Syncer{cfg: cfg, place: place, vanished: map[string]int{}, ledger: newLedger(rand.Float64)}
+	s.ledger.restore(time.Now(), cfg.Failed)
 	s.src = source.Options{Set: cfg.Options, Prefix: place.prefix, ListAll: cfg.Delete && cfg.Target.Remote()}
 	s.src.Filter, s.src.Scope = cfg.Filter.At(place.root), place.scope
 	s.watchRules = source.WatchRules(place.root, s.src)
@@ -244,6 +252,9 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 		j.since = j.since.Add(-sinceSlack)
 	}
 	defer s.with(&b)()
+	if r, ok := s.target.(*remote); ok {
+		r.withheld = s.withheld(b.Paths)
+	}
 	rep, full, err := s.push(ctx, tree, b, j)
 	if err != nil && ctx.Err() != nil {
 		// Whatever broke, it broke because we were told to end.

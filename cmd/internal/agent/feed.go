@@ -160,7 +160,7 @@ func (f *feed) Defer(b syncer.Batch, after time.Duration) {
 
 // Hold implements syncer.Feed.
 func (f *feed) Hold(d time.Duration) {
-	f.failed = f.flushed
+	f.failed = f.failed || f.flushed && d > 0
 	f.hold = time.Now().Add(d)
 }
 

@@ -29,7 +29,8 @@ type journal struct {
 	suspect  bool      // the empty source was told
 	begun    bool      // a push has reached its end
 	attempts int
-	told     map[string]time.Time // problems and messages, and when they were told
+	told     map[string]time.Time // messages, and when they were told
+	summed   time.Time            // when the paths that are not on the target were told last
 }
 
 func newJournal(log *zap.Logger) *journal {
@@ -73,6 +74,7 @@ func (j *journal) observe(o syncer.Outcome) {
 			return // the last report tells what is left
 		}
 		j.failed(&o)
+		j.paths(&o)
 		return
 	}
 	if j.last != "" {
@@ -88,9 +90,7 @@ func (j *journal) observe(o syncer.Outcome) {
 		// The list of a full push is garbage now, and the next one may be days away.
 		debug.FreeOSMemory()
 	}
-	for _, p := range o.Report.Problems {
-		j.problem(p)
-	}
+	j.paths(&o)
 	if o.Report.DeletesHeld {
 		j.log.Error("--max-delete stopped deletions on the target: raise it, or bring the files back")
 	}
@@ -167,14 +167,72 @@ func figures(o *syncer.Outcome) []zap.Field {
 	return fields
 }
 
-// problem tells of a path that did not arrive: once, and then once a minute at most.
-func (j *journal) problem(p syncer.Problem) {
-	if p.Vanished() {
-		j.log.Debug("vanished while it was sent", zap.ByteString("path", []byte(p.Path)))
+// paths tells of the paths that do not arrive: each once, with what can be done about it, and once more
+// when it is there after all; of all of them once a minute at most.
+func (j *journal) paths(o *syncer.Outcome) {
+	for _, p := range o.Report.Problems {
+		if p.Vanished() {
+			j.log.Debug("vanished while it was sent", zap.ByteString("path", []byte(p.Path)))
+		}
+	}
+	n := 0
+	for i := range o.Failed {
+		if f := &o.Failed[i]; f.Count == 1 {
+			if n++; n <= pathsMax {
+				j.newlyFailed(f)
+			}
+		}
+	}
+	j.beyond(zapcore.WarnLevel, "more paths were not brought over", n)
+	for i := range o.Arrived {
+		if i < pathsMax {
+			f := &o.Arrived[i]
+			j.log.Info("brought over at last", zap.String("path", f.Path), zap.Int("failures", f.Count),
+				zap.Duration("after", rounded(time.Since(f.First))))
+		}
+	}
+	j.beyond(zapcore.InfoLevel, "more paths were brought over at last", len(o.Arrived))
+	j.summary(n)
+}
+
+// pathsMax is how many paths are told one by one after a push.
+const pathsMax = 20
+
+func (j *journal) beyond(level zapcore.Level, text string, n int) {
+	if n > pathsMax {
+		j.log.Log(level, text, zap.Int("paths", n-pathsMax))
+	}
+}
+
+func (j *journal) newlyFailed(f *syncer.Failed) {
+	fields := []zap.Field{zap.String("path", f.Path), zap.String("error", f.Reason), zap.Stringer("class", f.Class)}
+	if remedy := f.Remedy(); remedy != "" {
+		fields = append(fields, zap.String("remedy", remedy))
+	}
+	j.log.Warn("not brought over; it is tried again", append(fields, zap.Duration("retry_in", rounded(time.Until(f.Next))))...)
+}
+
+// summary tells once a minute what is not on the target. What was told just now, one by one, waits for
+// its minute.
+func (j *journal) summary(told int) {
+	all := j.push.Failed()
+	now := time.Now()
+	switch {
+	case len(all) == 0:
+		j.summed = time.Time{}
+		return
+	case j.summed.IsZero() && told > 0:
+		j.summed = now
+	}
+	if now.Sub(j.summed) < repeatEvery {
 		return
 	}
-	if !j.due(p.Path) {
-		return
+	j.summed = now
+	paths := 0
+	for i := range all {
+		paths += all[i].Paths
 	}
-	j.log.Warn("not brought over; it is tried again", zap.String("path", p.Path), zap.Error(p.Err))
+	first := all[0]
+	j.log.Warn("paths are not on the target", zap.Int("paths", paths), zap.String("first", first.Path),
+		zap.String("error", first.Reason), zap.Int("failures", first.Count), zap.Duration("since", rounded(now.Sub(first.First))))
 }

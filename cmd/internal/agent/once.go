@@ -37,8 +37,12 @@ func once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 	start := time.Now()
 	rep, err := push.Push(ctx, syncer.Full())
 	p.end(&rep, err)
+	told := map[string]bool{}
 	for _, problem := range rep.Problems {
-		p.error(fmt.Errorf("not brought over: %w", problem))
+		if !told[problem.Path] {
+			told[problem.Path] = true
+			p.error(fmt.Errorf("not brought over: %w", problem))
+		}
 	}
 	code := syncer.ExitCode(rep, err)
 	if err == nil {

@@ -201,7 +201,7 @@ func TestSaidIsBounded(t *testing.T) {
 	c := mustStart(t, s)
 	io.Copy(io.Discard, c)
 	c.End()
-	if said := c.Said(); len(said) != saidMax || said[0] != "line 0" || said[saidMax-1] != tooMuch {
+	if said := c.Said(); len(said) != saidMax || said[0] != "line 0" || said[saidMax-1] != TooMuch {
 		t.Errorf("%d lines: %q", len(said), said)
 	}
 }

@@ -302,7 +302,8 @@ func (p *push) message(m wire.Message) error {
 	sink := p.o.Sink
 	switch m.Tag {
 	case wire.TagErrorXfer, wire.TagError, wire.TagWarning, wire.TagInfo:
-		if m.Tag == wire.TagErrorXfer {
+		told := m.Tag == wire.TagErrorXfer && p.job.Blame != nil && p.job.Blame(m.Data)
+		if m.Tag == wire.TagErrorXfer && !told {
 			p.res.Partial = true
 		}
 		p.res.Refused = cmp.Or(p.res.Refused, refusedOption(m.Data))
@@ -310,7 +311,7 @@ func (p *push) message(m wire.Message) error {
 			p.res.IOError |= wire.IOErrorDelLimit
 		}
 		if text := wire.Printable(m.Data); text != "" && sink.Message != nil {
-			sink.Message(text, m.Tag != wire.TagInfo)
+			sink.Message(text, m.Tag != wire.TagInfo && !(told && p.job.Hush))
 		}
 	case wire.TagIOError:
 		v, ok := m.Int32()

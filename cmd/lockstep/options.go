@@ -92,6 +92,11 @@ func (l *line) addSelection() {
 	l.val("include-from", "", fromFile(s.Filter.IncludeFrom))
 	l.set("allow-empty", "", &s.AllowEmpty)
 	l.set("delete-unmounted", "", &s.DeleteUnmounted)
+	l.set("new-source", "", &s.NewSource)
+	l.val("marker", "", func(v string) error {
+		s.Marker = v
+		return syncer.CheckMarker(v)
+	})
 }
 
 // perDirectory is -F: once for the files, a second time to leave them out themselves.

@@ -101,6 +101,8 @@ What is deleted
       --ignore-errors     delete even if something could not be read
       --allow-empty       let an empty SRC empty DST
       --delete-unmounted  delete what was on a file system that was unmounted below SRC
+      --marker=FILE       push only while FILE, a name below SRC, is there
+      --new-source        take SRC as it is now, although another directory stood there
 
 What is printed
   -v, --verbose           names of what is sent or deleted, and a summary

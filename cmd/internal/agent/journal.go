@@ -29,6 +29,7 @@ type journal struct {
 	suspect  bool      // the empty source was told
 	begun    bool      // a push has reached its end
 	attempts int
+	gone     []string             // where file systems were unmounted: told
 	told     map[string]time.Time // problems and messages, and when they were told
 }
 
@@ -88,6 +89,7 @@ func (j *journal) observe(o syncer.Outcome) {
 		// The list of a full push is garbage now, and the next one may be days away.
 		debug.FreeOSMemory()
 	}
+	j.unmounted(j.push.Unmounted())
 	for _, p := range o.Report.Problems {
 		j.problem(p)
 	}
@@ -158,14 +160,29 @@ func figures(o *syncer.Outcome) []zap.Field {
 	return fields
 }
 
+// unmounted tells of places below the source that file systems left, and to which they came back.
+func (j *journal) unmounted(gone []string) {
+	for _, name := range gone {
+		if !slices.Contains(j.gone, name) {
+			j.log.Warn("a file system was unmounted here: what the target has of it stays; where it is gone for good, restart once with --delete-unmounted", zap.String("path", name))
+		}
+	}
+	for _, name := range j.gone {
+		if !slices.Contains(gone, name) {
+			j.log.Info("a file system is mounted again", zap.String("path", name))
+		}
+	}
+	j.gone = gone
+}
+
 // problem tells of a path that did not arrive: once, and then once a minute at most.
 func (j *journal) problem(p syncer.Problem) {
 	if p.Vanished() {
 		j.log.Debug("vanished while it was sent", zap.ByteString("path", []byte(p.Path)))
 		return
 	}
-	if !j.due(p.Path) {
-		return
+	if errors.Is(p.Err, syncer.ErrUnmounted) && slices.Contains(j.gone, p.Path) || !j.due(p.Path) {
+		return // the former was told
 	}
 	j.log.Warn("not brought over; it is tried again", zap.String("path", p.Path), zap.Error(p.Err))
 }

@@ -65,6 +65,7 @@ func (s *Settings) checkWatch(c *checker) {
 			{"--grace", s.Grace != d.Grace}, {"--no-tune", s.NoTune}, {"--no-prewarm", s.NoPrewarm},
 			{"--quiet=PATTERN=TIME", len(s.Quieter) > 0}, {"--watch-backend", s.WatchBackend != d.WatchBackend},
 			{"--poll-interval", s.PollInterval != d.PollInterval}, {"--index=off", s.NoIndex}, {"--delete-unmounted", s.DeleteUnmounted},
+			{"--new-source", s.NewSource},
 		}, "is for --watch")
 	}
 	c.check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")

@@ -13,6 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 )
 
 // noRaceSleep spares each lockstep the second for which a program built with -race waits
@@ -73,6 +75,7 @@ func TestScripts(t *testing.T) {
 			e.Values[stageKey{}] = st
 			e.Setenv("LANG", "C.UTF-8") // rsync's own quoting of names
 			e.Setenv("GORACE", noRaceSleep)
+			e.Setenv(places.RunDirEnv, filepath.Join(e.WorkDir, ".run"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
@@ -27,9 +28,9 @@ func (s *Settings) Validate() error {
 		s.checkDaemon(c)
 	default:
 		s.checkLocal(c)
-		if s.Source != "" {
-			c.errs = append(c.errs, apart(s.Source, t.Path, s.Delete))
-		}
+	}
+	if err == nil && s.Source != "" && !isRemote(s.Source) {
+		c.errs = append(c.errs, places.Check(s.places()))
 	}
 	return errors.Join(c.errs...)
 }

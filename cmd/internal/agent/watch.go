@@ -33,6 +33,13 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 	if err != nil {
 		return err
 	}
+	release, err := s.claim(func(err error) {
+		log.Warn("whether another sync writes to the same place is not known", zap.Error(err))
+	})
+	if err != nil {
+		return err
+	}
+	defer release()
 	push, err := syncer.New(cfg)
 	if err != nil {
 		return err

@@ -100,7 +100,7 @@ func (s *Syncer) wouldEmpty(ctx context.Context, tree *source.Tree) (bool, error
 	}
 	cfg := s.cfg
 	cfg.DryRun, cfg.Keep, cfg.MaxDelete, cfg.Sink = true, false, -1, Sink{}
-	rep, err := pushAll(ctx, s.dry(&cfg), tree, s.place.scope, job{prune: true})
+	rep, err := pushAll(ctx, s.dry(&cfg), tree, s.place.scope, job{prune: true, backupDir: cfg.BackupDir})
 	return rep.Stats.Deleted > 0, err
 }
 

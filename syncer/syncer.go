@@ -62,8 +62,10 @@ type pusher interface {
 
 // job is what a push needs to know beside its paths.
 type job struct {
-	prune bool      // names that the source lacks are deleted
-	since time.Time // files whose ctime is not before it are compared by content; zero: none
+	prune bool // names that the source lacks are deleted
+	// backupDir is --backup-dir, with the time of this push in it.
+	backupDir string
+	since     time.Time // files whose ctime is not before it are compared by content; zero: none
 
 	moves    moves    // what the target may have under another name
 	believed believed // what need not be compared by content
@@ -90,6 +92,7 @@ type Syncer struct {
 	seen     bool             // it was judged in this one
 	suspect  bool             // it was empty when it was first seen: it may not be who it seems
 	pushed   bool             // a full push reached its end, if only in part
+	now      func() time.Time // time.Now, but in tests
 	failures map[string]int   // of paths that did not arrive, in a row
 	mounts   mounts
 	links    links
@@ -112,7 +115,10 @@ func New(cfg Config) (*Syncer, error) {
 			return nil, report.Fail(CodeUsage, err, "")
 		}
 	}
-	s := &Syncer{cfg: cfg, place: place, failures: map[string]int{}}
+	if err := CheckBackupDir(cfg.BackupDir); err != nil {
+		return nil, report.Fail(CodeUsage, err, "")
+	}
+	s := &Syncer{cfg: cfg, place: place, now: time.Now, failures: map[string]int{}}
 	if err := s.recall(); err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
@@ -247,6 +253,9 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 		return Report{}, err
 	}
 	var j job
+	if j.backupDir, err = dated(s.cfg.BackupDir, s.now()); err != nil {
+		return Report{}, report.Fail(CodeUsage, err, "")
+	}
 	if s.pushed && !b.Oldest.IsZero() {
 		// Either the clock was set since, or both are the same: the earlier one sees more.
 		j.since = time.Now().Add(-time.Since(b.Oldest))

@@ -199,7 +199,7 @@ func (l *line) addWriting() {
 	l.unset("backup", "", &s.Backup)
 	l.val("backup-dir", "", func(v string) error {
 		s.BackupDir, s.Backup = v, true
-		return nil
+		return syncer.CheckBackupDir(v)
 	})
 	l.val("suffix", "", func(v string) error {
 		s.Suffix, l.hasSuffix = v, true

@@ -83,7 +83,8 @@ How they are written
   -W, --whole-file        send whole files, no deltas; -B, --block-size=SIZE
   -S, --sparse            write holes for zeros
       --inplace           into the file itself; --append, --append-verify: at its end
-  -b, --backup            keep what is replaced or deleted; --backup-dir=DIR, --suffix=S
+  -b, --backup            keep what is replaced or deleted; --backup-dir=DIR, --suffix=S.
+                          In DIR %Y %m %d %H %M %S %j are the time of each push
   -P                      --partial (keep half a file for the next run) --progress
       --partial-dir=DIR   keep it there; -T, --temp-dir=DIR: write there
       --delay-updates     put all in place at the end

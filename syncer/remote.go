@@ -21,6 +21,8 @@ type remote struct {
 	sent recent
 	// limit is --bwlimit, kept over all connections.
 	limit *rate.Limiter
+	// backupDir is that of the push that runs.
+	backupDir string
 
 	// What is known of the peer from earlier runs.
 	old     bool            // it cannot delete single names: rsync 3.0, or it is not to
@@ -54,11 +56,12 @@ func (d *remote) Close() error { return d.link.close() }
 
 // with is the same target with other options, over the same link.
 func (d *remote) with(cfg *Config) *remote {
-	return &remote{cfg: cfg, link: d.link, limit: d.limit, old: d.old, without: d.without, withheld: d.withheld}
+	return &remote{cfg: cfg, link: d.link, limit: d.limit, old: d.old, without: d.without, withheld: d.withheld, backupDir: d.backupDir}
 }
 
 // full pushes everything, listing it meanwhile where that can be.
 func (d *remote) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
+	d.backupDir = j.backupDir
 	top, err := src.Lstat(src.Top())
 	if err != nil {
 		return Report{}, report.Fail(CodePartial, fmt.Errorf("look at the source: %w", err), "")
@@ -87,6 +90,7 @@ func (d *remote) lister(src *source.Tree, j job) lister {
 // partial pushes exactly what the plan says. To a peer that cannot delete single names it
 // says what the directories hold that they were in, and the peer prunes those.
 func (d *remote) partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
+	d.backupDir = j.backupDir
 	links, err := d.relink(ctx, src, &j)
 	if err != nil {
 		return links, err
@@ -367,5 +371,7 @@ func (d *remote) canDoWithout(refused string) bool {
 }
 
 func (d *remote) options() sender.Options {
-	return sender.Options{Set: d.cfg.Options, Sink: d.cfg.Sink, Protocol: d.cfg.Protocol, Limit: d.limit, Without: d.without}
+	o := sender.Options{Set: d.cfg.Options, Sink: d.cfg.Sink, Protocol: d.cfg.Protocol, Limit: d.limit, Without: d.without}
+	o.BackupDir = d.backupDir
+	return o
 }

@@ -25,6 +25,8 @@ var (
 	ErrRoot = errors.New("the source is gone")
 	// ErrEmptySource says that an empty source was to empty a target.
 	ErrEmptySource = errors.New("the source is empty")
+	// ErrUnmounted is a problem's: a file system was mounted at its path before and is not now.
+	ErrUnmounted = source.ErrUnmounted
 )
 
 // sinceSlack is how much earlier than a batch was first seen its changes may have
@@ -68,8 +70,10 @@ type pusher interface {
 
 // job is what a push needs to know beside its paths.
 type job struct {
-	prune bool      // names that the source lacks are deleted
-	since time.Time // files whose ctime is not before it are compared by content; zero: none
+	prune bool // names that the source lacks are deleted
+	// backupDir is --backup-dir, with the time of this push in it.
+	backupDir string
+	since     time.Time // files whose ctime is not before it are compared by content; zero: none
 
 	moves    moves    // what the target may have under another name
 	believed believed // what need not be compared by content
@@ -91,13 +95,16 @@ type Syncer struct {
 	// watchRules decide between pushes. A push reads its own: what it began with counts to its end.
 	watchRules *filter.Tree
 
-	root     *source.Identity // who the source is; nil before the first push
+	root     *source.Identity // who the source is; nil: not known yet
+	foretold bool             // root is from an earlier run
+	seen     bool             // it was judged in this one
 	suspect  bool             // it was empty when it was first seen: it may not be who it seems
 	pushed   bool             // a full push reached its end, if only in part
 	resumed  bool             // an earlier run had got so far
 	vanished map[string]int   // how often in a row a path was gone when it was read
 	suspects suspects
 	full     bool // the last push ended because a local target was full or read-only
+	now      func() time.Time // time.Now, but in tests
 	mounts   mounts
 	links    links
 
@@ -117,8 +124,19 @@ func New(cfg Config) (*Syncer, error) {
 	if cfg.Filter, err = cfg.Filter.With(impliedRules(&cfg.Options)...); err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
-	s := &Syncer{cfg: cfg, place: place, vanished: map[string]int{}, ledger: newLedger(rand.Float64)}
+	if cfg.Marker != "" {
+		if err := CheckMarker(cfg.Marker); err != nil {
+			return nil, report.Fail(CodeUsage, err, "")
+		}
+	}
+	if err := CheckBackupDir(cfg.BackupDir); err != nil {
+		return nil, report.Fail(CodeUsage, err, "")
+	}
+	s := &Syncer{cfg: cfg, place: place, now: time.Now, vanished: map[string]int{}, ledger: newLedger(rand.Float64)}
 	s.ledger.restore(time.Now(), cfg.Failed)
+	if err := s.recall(); err != nil {
+		return nil, report.Fail(CodeUsage, err, "")
+	}
 	s.src = source.Options{Set: cfg.Options, Prefix: place.prefix, ListAll: cfg.Delete && cfg.Target.Remote()}
 	s.src.Filter, s.src.Scope = cfg.Filter.At(place.root), place.scope
 	s.watchRules = source.WatchRules(place.root, s.src)
@@ -243,6 +261,9 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 	}
 	defer tree.Close()
 	var j job
+	if j.backupDir, err = dated(s.cfg.BackupDir, s.now()); err != nil {
+		return Report{}, report.Fail(CodeUsage, err, "")
+	}
 	if s.pushed && !b.Verify && !b.Oldest.IsZero() {
 		// Either the clock was set since, or both are the same: the earlier one sees more.
 		j.since = time.Now().Add(-time.Since(b.Oldest))
@@ -262,6 +283,9 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 	}
 	if err == nil && full {
 		s.pushed = true
+		if s.cfg.DeleteUnmounted {
+			s.mounts.release()
+		}
 	}
 	s.rename(&rep)
 	return rep, err
@@ -412,53 +436,3 @@ func (s *Syncer) rename(rep *Report) {
 		rep.Changed[i] = s.watchName(rep.Changed[i])
 	}
 }
-
-// checkRoot makes sure that the source is who it was. A source that is empty when it is
-// first seen, while the target is not, is suspect: perhaps what belongs there is not mounted
-// yet. It is pushed but deletes nothing, and another directory in its place is a new beginning.
-func (s *Syncer) checkRoot(ctx context.Context, tree *source.Tree) error {
-	id := tree.Identity()
-	if s.root != nil && s.root.Same(id) {
-		return nil
-	}
-	if s.root != nil && !s.suspect {
-		return report.Fail(CodePartial,
-			fmt.Errorf("%w: %q is another directory than the one pushed before: unmounted, renamed or replaced", ErrRoot, s.WatchRoot()),
-			"nothing was sent and nothing deleted; it goes on when the directory is back, or after a restart")
-	}
-	suspect, err := s.wouldEmpty(ctx, tree)
-	if err != nil {
-		return err
-	}
-	if suspect && !s.cfg.Keep {
-		return report.Fail(CodeSelect,
-			fmt.Errorf("%w: %q holds nothing, and --delete would empty %s", ErrEmptySource, s.WatchRoot(), path.Clean(s.cfg.Target.String())),
-			"is it mounted? --allow-empty says that it is meant")
-	}
-	s.pushed = s.root == nil && s.resumed && !suspect
-	s.root, s.suspect = &id, suspect
-	return nil
-}
-
-// wouldEmpty says whether the source is empty and a full push would delete something: a
-// dry run asks the target.
-func (s *Syncer) wouldEmpty(ctx context.Context, tree *source.Tree) (bool, error) {
-	if !s.cfg.Delete || s.cfg.AllowEmpty {
-		return false, nil
-	}
-	empty, err := tree.Empty()
-	if err != nil {
-		return false, report.Fail(CodePartial, fmt.Errorf("look into the source %q: %w", s.WatchRoot(), err), "")
-	}
-	if !empty {
-		return false, nil
-	}
-	cfg := s.cfg
-	cfg.DryRun, cfg.Keep, cfg.MaxDelete, cfg.Sink = true, false, -1, Sink{}
-	rep, err := pushAll(ctx, s.dry(&cfg), tree, s.place.scope, job{prune: true})
-	return rep.Stats.Deleted > 0, err
-}
-
-// Suspect says that the source was empty when it was first seen and the target was not, so
-// that nothing is deleted there: for the log.
-func (s *Syncer) Suspect() bool { return s.suspect }

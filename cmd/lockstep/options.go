@@ -100,6 +100,11 @@ func (l *line) addSelection() {
 	l.val("include-from", "", fromFile(s.Filter.IncludeFrom))
 	l.set("allow-empty", "", &s.AllowEmpty)
 	l.set("delete-unmounted", "", &s.DeleteUnmounted)
+	l.set("new-source", "", &s.NewSource)
+	l.val("marker", "", func(v string) error {
+		s.Marker = v
+		return syncer.CheckMarker(v)
+	})
 }
 
 // perDirectory is -F: once for the files, a second time to leave them out themselves.
@@ -202,7 +207,7 @@ func (l *line) addWriting() {
 	l.unset("backup", "", &s.Backup)
 	l.val("backup-dir", "", func(v string) error {
 		s.BackupDir, s.Backup = v, true
-		return nil
+		return syncer.CheckBackupDir(v)
 	})
 	l.val("suffix", "", func(v string) error {
 		s.Suffix, l.hasSuffix = v, true

@@ -13,6 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 )
 
 // noRaceSleep spares each lockstep the second for which a program built with -race waits
@@ -74,6 +76,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LANG", "C.UTF-8") // rsync's own quoting of names
 			e.Setenv("STATE_DIRECTORY", filepath.Join(e.WorkDir, ".state"))
 			e.Setenv("GORACE", noRaceSleep)
+			e.Setenv(places.RunDirEnv, filepath.Join(e.WorkDir, ".run"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -91,7 +91,8 @@ How they are written
   -W, --whole-file        send whole files, no deltas; -B, --block-size=SIZE
   -S, --sparse            write holes for zeros
       --inplace           into the file itself; --append, --append-verify: at its end
-  -b, --backup            keep what is replaced or deleted; --backup-dir=DIR, --suffix=S
+  -b, --backup            keep what is replaced or deleted; --backup-dir=DIR, --suffix=S.
+                          In DIR %Y %m %d %H %M %S %j are the time of each push
   -P                      --partial (keep half a file for the next run) --progress
       --partial-dir=DIR   keep it there; -T, --temp-dir=DIR: write there
       --delay-updates     put all in place at the end
@@ -111,6 +112,8 @@ What is deleted
       --ignore-errors     delete even if something could not be read
       --allow-empty       let an empty SRC empty DST
       --delete-unmounted  delete what was on a file system that was unmounted below SRC
+      --marker=FILE       push only while FILE, a name below SRC, is there
+      --new-source        take SRC as it is now, although another directory stood there
 
 What is printed
   -v, --verbose           names of what is sent or deleted, and a summary

@@ -31,6 +31,7 @@ type journal struct {
 	attempts int
 	told     map[string]time.Time // messages, and when they were told
 	summed   time.Time            // when the paths that are not on the target were told last
+	gone     []string             // where file systems were unmounted: told
 }
 
 func newJournal(log *zap.Logger) *journal {
@@ -90,6 +91,7 @@ func (j *journal) observe(o syncer.Outcome) {
 		// The list of a full push is garbage now, and the next one may be days away.
 		debug.FreeOSMemory()
 	}
+	j.unmounted(j.push.Unmounted())
 	j.paths(&o)
 	if o.Report.DeletesHeld {
 		j.log.Error("--max-delete stopped deletions on the target: raise it, or bring the files back")
@@ -165,6 +167,21 @@ func figures(o *syncer.Outcome) []zap.Field {
 		fields = append(fields, zap.Bool("partial", true), zap.Int("problems", n))
 	}
 	return fields
+}
+
+// unmounted tells of places below the source that file systems left, and to which they came back.
+func (j *journal) unmounted(gone []string) {
+	for _, name := range gone {
+		if !slices.Contains(j.gone, name) {
+			j.log.Warn("a file system was unmounted here: what the target has of it stays; where it is gone for good, restart once with --delete-unmounted", zap.String("path", name))
+		}
+	}
+	for _, name := range j.gone {
+		if !slices.Contains(gone, name) {
+			j.log.Info("a file system is mounted again", zap.String("path", name))
+		}
+	}
+	j.gone = gone
 }
 
 // paths tells of the paths that do not arrive: each once, with what can be done about it, and once more

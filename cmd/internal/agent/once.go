@@ -34,6 +34,16 @@ func once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 		return syncer.ExitCode(syncer.Report{}, err)
 	}
 	defer push.Close() // nothing is kept after one push
+	if !s.DryRun {
+		release, err := s.claim(func(err error) {
+			p.error(fmt.Errorf("whether another sync writes to the same place is not known: %w", err))
+		})
+		if err != nil {
+			p.error(err)
+			return syncer.ExitCode(syncer.Report{}, err)
+		}
+		defer release()
+	}
 	start := time.Now()
 	rep, err := push.Push(ctx, syncer.Full())
 	p.end(&rep, err)

@@ -36,7 +36,10 @@ type Settings struct {
 	AllowEmpty   bool
 	// DeleteUnmounted: what was on a file system that was unmounted below the source counts as deleted.
 	DeleteUnmounted bool
-	Protocol        int // to announce; 0: the newest
+	// NewSource: what stands at the source is the source, whatever was there in an earlier run.
+	NewSource bool
+	Marker    string // a name below the source that must be there
+	Protocol  int    // to announce; 0: the newest
 
 	Verbose               int
 	Quiet, Itemize, Stats bool
@@ -117,6 +120,8 @@ func (s *Settings) config(sink syncer.Sink) (syncer.Config, error) {
 		AllowEmpty: s.AllowEmpty,
 
 		DeleteUnmounted: s.DeleteUnmounted,
+		NewSource:       s.NewSource,
+		Marker:          s.Marker,
 		Protocol:        s.Protocol,
 		Keep:            s.Watch,
 		Options:         opts,

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
@@ -25,12 +26,12 @@ func (s *Settings) Validate() error {
 // checkTargets checks each target, and the options that are for one kind of them: each must be of use
 // to one target at least.
 func (s *Settings) checkTargets(c *checker) {
-	list := s.Each()
+	list, bad := s.Each(), false
 	useless := map[string]int{} // by option
 	for _, one := range list {
 		t, err := syncer.ParseTarget(one.Target)
 		if err != nil {
-			c.errs = append(c.errs, err)
+			c.errs, bad = append(c.errs, err), true
 			continue
 		}
 		kind := &checker{}
@@ -41,16 +42,16 @@ func (s *Settings) checkTargets(c *checker) {
 			one.checkDaemon(kind)
 		default:
 			one.checkLocal(kind)
-			if s.Source != "" {
-				c.errs = append(c.errs, apart(s.Source, t.Path, s.Delete))
-			}
 		}
-		for _, err := range kind.errs {
+		for _, err := range kind.errs { // an option is named first
 			option, _, _ := strings.Cut(err.Error(), " ")
 			if useless[option]++; useless[option] == len(list) {
 				c.errs = append(c.errs, err)
 			}
 		}
+	}
+	if !bad && s.Source != "" && !isRemote(s.Source) {
+		c.errs = append(c.errs, places.Check(s.places()))
 	}
 }
 
@@ -87,6 +88,7 @@ func (s *Settings) checkWatch(c *checker) {
 			{"--poll-interval", s.PollInterval != d.PollInterval}, {"--index=off", s.NoIndex}, {"--delete-unmounted", s.DeleteUnmounted},
 			{"--state-dir", s.StateDir != ""}, {"--verify-every", s.VerifyEvery != 0}, {"--verify-checksum", s.VerifyChecksum},
 			{"--delete-delay=TIME", s.DeleteDelay != 0}, {"--max-delete=" + s.DeleteLimit.String(), s.DeleteLimit.Percent > 0},
+			{"--new-source", s.NewSource},
 		}, "is for --watch")
 	}
 	c.check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")

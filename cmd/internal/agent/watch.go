@@ -24,6 +24,13 @@ var errGrace = errors.New("the grace time is over")
 // Watch keeps the targets in step until stop is done; then it pushes what is pending
 // within the grace time and returns nil. An error means that it could not begin.
 func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logger, items func(syncer.Item)) error {
+	release, err := s.claim(func(err error) {
+		log.Warn("whether another sync writes to the same place is not known", zap.Error(err))
+	})
+	if err != nil {
+		return err
+	}
+	defer release()
 	all, err := newReplicas(s, log, items)
 	if err != nil {
 		return err

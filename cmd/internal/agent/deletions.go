@@ -92,7 +92,7 @@ func (d *deletions) judge(now time.Time, path string, names, total int64) (verdi
 func (d *deletions) hold(now time.Time, path string, names int64) {
 	d.held[path] = Held{Path: path, Names: names, Since: now}
 	for p := range d.held {
-		if p != path && within(p, path) {
+		if p != path && strings.HasPrefix(p, path+"/") {
 			delete(d.held, p)
 		}
 	}

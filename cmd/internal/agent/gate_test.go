@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/lockstep-sync/lockstep/state"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -100,9 +101,9 @@ func TestVerifier(t *testing.T) {
 	dirs := []string{".", "a", "a/b", "c"}
 	var ended []VerifyStatus
 	v := &verifier{every: time.Hour, ended: func(s VerifyStatus, err error) { ended = append(ended, s) }}
-	v.dirs = func(after string, yield func(string, int64) bool) error {
+	v.dirs = func(after string, yield func(state.DirEntries) bool) error {
 		for _, d := range dirs {
-			if (after == "" || d > after) && !yield(d, 600) {
+			if (after == "" || d > after) && !yield(state.DirEntries{Dir: d, Entries: 600}) {
 				break
 			}
 		}

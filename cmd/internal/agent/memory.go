@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -44,24 +44,33 @@ func DefaultStateDir() string {
 const (
 	keyOptions   = "options"   // a hash of what decides what the target should look like
 	keyTarget    = "target"    // who a local target is
+	keySource    = "source"    // who the source is
+	keyMounts    = "mounts"    // where file systems were mounted below it
 	keyFailed    = "failed"    // []syncer.Failed
 	keyDeletions = "deletions" // gateState
 	keyVerified  = "verified"  // VerifyStatus
 )
 
 // memory is what a replica knows of its target from run to run. The methods of a nil memory do nothing.
-// The syncer's goroutine owns it, but for touch, count and is.
+// The syncer's goroutine owns it, but for touch and count.
 type memory struct {
 	store *state.Store
-	lost  atomic.Bool // the store was given up
-	push  *state.Push // of the batch that is being pushed
 	log   *zap.Logger
+	// all is called when nothing is known any more: everything is to be pushed.
+	all func()
+
+	push   *state.Push   // of the batch that is being pushed
+	batch  []syncer.Path // its paths
+	failed error         // why what goes on cannot be noted: told
+	source string        // as keySource has it
+	mounts []string      // as keyMounts has it
 }
 
-func (m *memory) is() bool { return m != nil && !m.lost.Load() }
+func (m *memory) is() bool { return m != nil }
 
-// openMemory opens what an earlier run left. A nil memory, without an error, keeps nothing.
-func openMemory(s *Settings, push *syncer.Syncer, log *zap.Logger) (*memory, error) {
+// openMemory opens what an earlier run left of root, the directory that is watched. A nil memory, without an
+// error, keeps nothing.
+func openMemory(s *Settings, root string, excluded func(string, bool) bool, log *zap.Logger) (*memory, error) {
 	dir, given := s.StateDir, s.StateDir != ""
 	if dir == NoState {
 		return nil, nil
@@ -70,8 +79,8 @@ func openMemory(s *Settings, push *syncer.Syncer, log *zap.Logger) (*memory, err
 		dir = DefaultStateDir()
 	}
 	store, opened, err := state.Open(state.Config{
-		Dir: dir, Source: s.Source, Target: s.Target, Root: push.WatchRoot(),
-		Excluded: push.Excluded, OneFileSystem: s.OneFileSystem,
+		Dir: dir, Source: s.Source, Target: s.Target, Root: root,
+		Excluded: excluded, OneFileSystem: s.OneFileSystem,
 	})
 	switch {
 	case errors.Is(err, state.ErrBusy):
@@ -177,7 +186,10 @@ func (m *memory) count(path string) (names, total int64, known bool) {
 		return 0, 0, false
 	}
 	if path != "." {
-		names = m.store.Count(path)
+		var err error
+		if names, err = m.store.Count(path); err != nil {
+			return 0, 0, false
+		}
 	}
 	return names, m.store.Total(), true
 }
@@ -225,8 +237,8 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, whole func(path str
 		return b
 	}
 	if all {
-		m.log.Info("compared with what the target was last brought to", zap.Int("entries", scan.Entries),
-			zap.Int("differ", scan.Differs), zap.Duration("took", rounded(scan.Took)))
+		m.log.Info("compared with what the target was last brought to", zap.Int64("entries", scan.Entries),
+			zap.Int64("differ", scan.Differs), zap.Duration("took", rounded(scan.Took)))
 	}
 	b.Paths = paths
 	return b
@@ -234,7 +246,7 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, whole func(path str
 
 // begin is called before a batch is pushed, with all that is pushed.
 func (m *memory) begin(ctx context.Context, b *syncer.Batch) {
-	if !m.is() || b.Verify || len(b.Paths) == 0 {
+	if !m.is() || len(b.Paths) == 0 {
 		return
 	}
 	paths := make([]state.Path, len(b.Paths))
@@ -243,30 +255,49 @@ func (m *memory) begin(ctx context.Context, b *syncer.Batch) {
 	}
 	var err error
 	if m.push, err = m.store.Begin(ctx, paths); err != nil && ctx.Err() == nil {
-		m.lose(err)
+		m.trouble(err)
+	} else if err == nil && m.failed != nil {
+		m.log.Info("what is known of the target is kept again")
+		m.failed = nil
 	}
+	m.batch = b.Paths
 }
 
-// end is called after it, with what did not arrive.
-func (m *memory) end(arrived bool, failed []state.Path) {
-	if m == nil || m.push == nil {
+// end is called after it, with what did not arrive of what was pushed. Of a batch the syncer may have left out
+// what waits for its time.
+func (m *memory) end(arrived bool, pushed []syncer.Path, failed []state.Path) {
+	if !m.is() || m.push == nil {
 		return
 	}
 	if arrived {
+		went := make(map[string]bool, len(pushed))
+		for _, p := range pushed {
+			went[p.Name] = true
+		}
+		for _, p := range m.batch {
+			if !went[p.Name] {
+				failed = append(failed, state.Path{Name: p.Name, Tree: p.Tree})
+			}
+		}
 		m.push.Done(failed)
 	} else {
 		m.push.Abandon()
 	}
-	m.push = nil
+	m.push, m.batch = nil, nil
 }
 
-// lose gives the store up: to know something wrong is worse than to know nothing.
-func (m *memory) lose(err error) {
-	m.lost.Store(true)
-	m.log.Error("what is known of the target cannot be kept any more: the next start compares everything with it", zap.Error(err))
-	if err := m.store.Discard(); err != nil {
-		m.log.Error("and what was kept cannot be removed; remove it before the next start", zap.Error(err))
+// trouble tells that something could not be noted, once for as long as it lasts. Pushing goes on: what is
+// not known is compared with the target after a restart.
+func (m *memory) trouble(err error) {
+	if errors.Is(err, state.ErrRebuilt) {
+		m.log.Warn("what was known of the target is lost, everything is compared with it", zap.Error(err))
+		m.all()
+		return
 	}
+	if m.failed == nil {
+		m.log.Error("what goes on cannot be noted: pushing goes on, and after a crash more is compared with the target than need be", zap.Error(err))
+	}
+	m.failed = err
 }
 
 // keep writes a value that outlives a restart.
@@ -275,7 +306,22 @@ func (m *memory) keep(key string, v any) {
 		return
 	}
 	if err := m.store.Put(key, v); err != nil {
-		m.lose(err)
+		m.trouble(err)
+	}
+}
+
+// keepSource notes who the source is, and what is mounted below it, if that is news.
+func (m *memory) keepSource(push *syncer.Syncer) {
+	if !m.is() {
+		return
+	}
+	if root := push.Root(); root != m.source {
+		m.source = root
+		m.keep(keySource, root)
+	}
+	if mounts := push.Mounts(); !slices.Equal(mounts, m.mounts) {
+		m.mounts = slices.Clone(mounts)
+		m.keep(keyMounts, m.mounts)
 	}
 }
 

@@ -38,19 +38,39 @@ func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica,
 	if err != nil {
 		return nil, err
 	}
+	if err := r.remember(&cfg); err != nil {
+		return nil, err
+	}
 	if r.push, err = syncer.New(cfg); err != nil {
+		r.memory.close()
 		return nil, err
 	}
 	r.j.push = r.push
 	r.line = debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay), Quiet: quietFor(s.Quieter)})
-	if r.memory, err = openMemory(&s, r.push, log); err != nil {
-		r.push.Close()
-		return nil, err
-	}
 	r.gate = &gate{root: r.push.WatchRoot(), deletes: s.Delete, count: r.memory.count, d: newDeletions(s.DeleteLimit, s.DeleteDelay)}
 	r.verify = &verifier{every: s.VerifyEvery, checksum: s.VerifyChecksum, ended: r.verified}
 	r.recall()
 	return r, nil
+}
+
+// remember opens what an earlier run left, and lets cfg have what the syncer needs of it.
+func (r *replica) remember(cfg *syncer.Config) error {
+	probe, err := syncer.New(*cfg) // who knows what is watched
+	if err != nil {
+		return err
+	}
+	defer probe.Close() // nothing was opened
+	excluded := func(name string, isDir bool) bool { return r.push.Excluded(name, isDir) }
+	if r.memory, err = openMemory(&r.s, probe.WatchRoot(), excluded, r.log); err != nil || !r.memory.is() {
+		return err
+	}
+	m := r.memory
+	m.all = func() { r.line.Add(debounce.Change{Path: ".", Tree: true}) }
+	m.recall(keySource, &m.source)
+	m.recall(keyMounts, &m.mounts)
+	m.recall(keyFailed, &cfg.Failed)
+	cfg.Root, cfg.Mounts = m.source, m.mounts
+	return nil
 }
 
 // recall takes up where the last run ended.
@@ -70,9 +90,6 @@ func (r *replica) recall() {
 				r.verify.dirs = r.memory.store.Dirs
 			}
 		}
-		var failed []syncer.Failed
-		r.memory.recall(keyFailed, &failed)
-		r.push.Restore(failed)
 		r.line.Add(fromState(r.memory.store.Dirty())...)
 	}
 	if last.Ended.IsZero() {
@@ -166,12 +183,13 @@ func (r *replica) observe(o syncer.Outcome) {
 		r.verify.pushed(time.Now(), &o)
 	}
 	if o.Err != nil {
-		r.memory.end(false, nil)
+		r.memory.end(false, nil, nil)
 		r.j.observe(o)
 		return
 	}
 	stopped := r.gate.pushed(time.Now(), &o.Batch, &o.Report)
-	r.memory.end(!o.Report.Partial, failedPaths(&o.Report, stopped))
+	r.memory.end(!o.Report.Partial, o.Batch.Paths, failedPaths(&o.Report, stopped))
+	r.memory.keepSource(r.push)
 	if len(stopped) > 0 || o.Report.Stats.Deleted > 0 && r.s.DeleteLimit.any() {
 		r.memory.keep(keyDeletions, r.gate.save())
 	}

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lockstep-sync/lockstep/state"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -18,7 +19,7 @@ type verifier struct {
 	checksum bool          // by content, also when nobody asked for that
 	// dirs goes through the directories in order, beginning after one, with how many names are in each. Nil:
 	// what is verified cannot be cut into slices, and is looked at in one.
-	dirs func(after string, yield func(dir string, names int64) bool) error
+	dirs func(after string, yield func(state.DirEntries) bool) error
 	// ended is told how a verification went; the error is that of dirs.
 	ended func(VerifyStatus, error)
 
@@ -103,10 +104,10 @@ func (v *verifier) cut(now time.Time) (syncer.Batch, error) {
 		return b, nil
 	}
 	names := int64(0)
-	err := v.dirs(v.after, func(dir string, n int64) bool {
-		b.Paths = append(b.Paths, syncer.Path{Name: dir, Level: true})
-		v.until = dir
-		names += n + 1
+	err := v.dirs(v.after, func(d state.DirEntries) bool {
+		b.Paths = append(b.Paths, syncer.Path{Name: d.Dir, Level: true})
+		v.until = d.Dir
+		names += d.Entries + 1
 		return names < sliceNames
 	})
 	v.slice = names

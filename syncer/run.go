@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 )
 
@@ -13,8 +14,8 @@ type Feed interface {
 	// Defer gives back what did not arrive: due again after that time, or with the next
 	// change of the same path.
 	Defer(b Batch, after time.Duration)
-	// Hold keeps everything back for that time: the target cannot be reached.
-	Hold(d time.Duration)
+	// Hold keeps everything back for that time, or until back is closed: the target cannot be pushed to.
+	Hold(d time.Duration, back <-chan struct{})
 }
 
 const (
@@ -33,7 +34,9 @@ type Outcome struct {
 	Report   Report
 	Err      error         // nil: the push reached its end
 	Failures int           // pushes in a row that ended in an error
-	Retry    time.Duration // with Err: how long the target is left alone
+	Retry    time.Duration // with Err: how long the target is left alone, if it is not seen to be back before
+	Class    Class         // with Err: what it takes to get over it
+	Remedy   string        // with Err: what an operator can do
 	Took     time.Duration
 }
 
@@ -42,8 +45,10 @@ type Outcome struct {
 // error is the feed's.
 func (s *Syncer) Run(ctx context.Context, feed Feed, observe func(Outcome)) error {
 	failures := 0
+	look := &lookout{stop: func() {}}
 	for {
 		b, err := feed.Next(ctx)
+		look.end()
 		if err != nil {
 			return err
 		}
@@ -53,9 +58,11 @@ func (s *Syncer) Run(ctx context.Context, feed Feed, observe func(Outcome)) erro
 		o.Took = time.Since(start)
 		if o.Err != nil {
 			failures++
-			o.Failures, o.Retry = failures, s.retry(o.Err, failures)
+			o.Class, o.Remedy = Classify(o.Err)
+			o.Failures, o.Retry = failures, s.retry(o.Err, o.Class, failures)
 			feed.Defer(b, 0)
-			feed.Hold(o.Retry)
+			look = s.lookFor(ctx, o.Err)
+			feed.Hold(o.Retry, look.back)
 		} else {
 			failures = 0
 			s.giveBack(feed, b, &o.Report)
@@ -64,11 +71,15 @@ func (s *Syncer) Run(ctx context.Context, feed Feed, observe func(Outcome)) erro
 	}
 }
 
-func (s *Syncer) retry(err error, failures int) time.Duration {
-	if errors.Is(err, ErrRoot) {
+func (s *Syncer) retry(err error, c Class, failures int) time.Duration {
+	d := backoff(c, failures, rand.Float64())
+	switch {
+	case errors.Is(err, ErrRoot):
 		return rootPoll // looking costs nothing, and nobody else is bothered
+	case errors.Is(err, errUnreachable) && (s.cfg.Target.Shell() || s.cfg.Rsh != ""):
+		return min(d, backoffUpTo(shellMax, failures, rand.Float64()))
 	}
-	return retryAfter(failures)
+	return d
 }
 
 // giveBack defers what a push that reached its end did not bring over.

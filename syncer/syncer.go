@@ -83,12 +83,14 @@ type Syncer struct {
 	// watchRules decide between pushes. A push reads its own: what it began with counts to its end.
 	watchRules *filter.Tree
 
-	root     *source.Identity // who the source is; nil before the first push
-	suspect  bool             // it was empty when it was first seen: it may not be who it seems
-	pushed   bool             // a full push reached its end, if only in part
-	failures map[string]int   // of paths that did not arrive, in a row
-	mounts   mounts
-	links    links
+	root    *source.Identity // who the source is; nil before the first push
+	suspect bool             // it was empty when it was first seen: it may not be who it seems
+	pushed  bool             // a full push reached its end, if only in part
+	// unreached: the last push did not reach the target. The next one asks for it before it reads the source.
+	unreached bool
+	failures  map[string]int // of paths that did not arrive, in a row
+	mounts    mounts
+	links     links
 }
 
 // New checks cfg; nothing is opened yet but a look at the source.
@@ -218,6 +220,22 @@ func Full() Batch { return Batch{Paths: []Path{{Name: ".", Tree: true}}} }
 // Push brings the paths of b to the target. On an error nothing is certain and all of b
 // is to be pushed again; otherwise the report names what did not arrive.
 func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
+	rep, err := s.pushBatch(ctx, b)
+	if err != nil {
+		err = &located{error: err, source: s.WatchRoot(), target: s.cfg.Target, addr: s.addr()}
+	}
+	return rep, err
+}
+
+// addr is a daemon's, or "".
+func (s *Syncer) addr() string {
+	if s.cfg.Target.Module == "" {
+		return ""
+	}
+	return s.cfg.Target.Addr(s.cfg.Port)
+}
+
+func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 	src, err := s.guarded()
 	if err != nil {
 		return Report{}, err
@@ -227,11 +245,16 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 		code := CodePartial // as rsync: a source that cannot be read is a partial transfer
 		if errors.Is(err, source.ErrNoRoot) {
 			err = fmt.Errorf("%w: %w", ErrRoot, err)
+		} else {
+			err = report.Because(err, errSource)
 		}
 		return Report{}, report.Fail(code, err, "nothing was sent and nothing deleted")
 	}
 	defer tree.Close()
 	if err := s.checkRoot(ctx, tree); err != nil {
+		return Report{}, err
+	}
+	if err := s.reach(ctx); err != nil {
 		return Report{}, err
 	}
 	var j job
@@ -255,6 +278,20 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 	return rep, err
 }
 
+// reach asks for a target that could not be reached before: to plan a push of all that changed meanwhile
+// costs much, and would be in vain.
+func (s *Syncer) reach(ctx context.Context) error {
+	p, ok := s.target.(probed)
+	if !s.unreached || !ok {
+		return nil
+	}
+	if err := p.reach(ctx); err != nil {
+		return err
+	}
+	s.unreached = false
+	return nil
+}
+
 // guarded are the options for reading the source, with what must not be looked at: below
 // a mount that went away everything seems to be deleted.
 func (s *Syncer) guarded() (source.Options, error) {
@@ -264,7 +301,7 @@ func (s *Syncer) guarded() (source.Options, error) {
 	}
 	var err error
 	if o.Unmounted, o.Mounted, err = s.mounts.look(s.place.root); err != nil {
-		return o, report.Fail(CodeFile, err, "without it an unmounted directory could look like a deleted one; nothing was sent")
+		return o, report.Fail(CodeFile, report.Because(err, errMounts), "without it an unmounted directory could look like a deleted one; nothing was sent")
 	}
 	if s.cfg.DeleteUnmounted {
 		o.Unmounted = nil

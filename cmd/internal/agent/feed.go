@@ -18,9 +18,10 @@ type feed struct {
 	stop context.Context
 
 	// The syncer's goroutine owns what follows.
-	hold    time.Time // nothing is given out before
-	flushed bool      // stop was seen
-	failed  bool      // something could not be pushed since
+	hold    time.Time       // nothing is given out before
+	back    <-chan struct{} // unless this is closed
+	flushed bool            // stop was seen
+	failed  bool            // something could not be pushed since
 
 	inFlight atomic.Int64 // paths of the batch that is being pushed: for the last report
 }
@@ -61,6 +62,7 @@ func (f *feed) wait(ctx context.Context) error {
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-f.back:
 	case <-f.stop.Done():
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -96,9 +98,9 @@ func (f *feed) Defer(b syncer.Batch, after time.Duration) {
 }
 
 // Hold implements syncer.Feed.
-func (f *feed) Hold(d time.Duration) {
+func (f *feed) Hold(d time.Duration, back <-chan struct{}) {
 	f.failed = f.flushed
-	f.hold = time.Now().Add(d)
+	f.hold, f.back = time.Now().Add(d), back
 }
 
 func toSyncer(b debounce.Batch) syncer.Batch {

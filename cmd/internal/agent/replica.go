@@ -34,6 +34,7 @@ func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica,
 		return nil, err
 	}
 	r.j.push = r.push
+	r.j.pending = func() int { paths, _ := r.line.Pending(); return paths }
 	r.line = debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay), Quiet: quietFor(s.Quieter)})
 	return r, nil
 }

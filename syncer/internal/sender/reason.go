@@ -28,7 +28,7 @@ func Reason(line string) error {
 		return ErrReadOnly
 	}
 	m := sysError.FindStringSubmatch(line)
-	if m == nil || !strings.HasPrefix(line, "rsync") {
+	if m == nil || !strings.HasPrefix(line, "rsync: ") {
 		return nil
 	}
 	n, err := strconv.Atoi(m[1])

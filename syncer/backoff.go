@@ -10,23 +10,31 @@ const (
 	DefaultRetryMin = time.Second
 	// DefaultRetryMax caps the wait: a target that is back is found within a minute.
 	DefaultRetryMax = time.Minute
+	// mendedMax caps it for what somebody has to mend: nothing changes there by itself.
+	mendedMax = 5 * time.Minute
+	// shellMax caps it for a remote shell that gets no connection: there is nothing to ask but the shell.
+	shellMax = 15 * time.Second
 )
 
 // backoff is how long to wait after the given number of failures in a row, from 1 on:
-// doubling from DefaultRetryMin to DefaultRetryMax, less a random part of at most a
+// doubling from DefaultRetryMin to what the class allows, less a random part of at most a
 // quarter, so that many senders don't come back at once. random is in [0, 1).
-func backoff(failures int, random float64) time.Duration {
-	return backoffTo(DefaultRetryMax, failures, random)
+func backoff(c Class, failures int, random float64) time.Duration {
+	if c == ClassTransient {
+		return backoffUpTo(DefaultRetryMax, failures, random)
+	}
+	return backoffUpTo(mendedMax, failures, random)
 }
 
-// backoffTo is backoff with another cap.
-func backoffTo(most time.Duration, failures int, random float64) time.Duration {
+func backoffUpTo(most time.Duration, failures int, random float64) time.Duration {
 	d := most
-	if shift := max(failures-1, 0); shift < 16 {
-		d = min(most, DefaultRetryMin<<shift)
+	if shift := max(failures-1, 0); shift < 30 {
+		d = min(DefaultRetryMin<<shift, most)
 	}
 	return d - time.Duration(random*float64(d)/4)
 }
 
-// retryAfter is backoff with real dice.
-func retryAfter(failures int) time.Duration { return backoff(failures, rand.Float64()) }
+// retryAfter is backoff for a path, with real dice.
+func retryAfter(failures int) time.Duration {
+	return backoff(ClassTransient, failures, rand.Float64())
+}

@@ -2,16 +2,16 @@ package syncer
 
 import "fmt"
 
-// Class says who can mend a failure.
+// Class says what it takes to get over an error that ended a push. All are tried again, for ever.
 type Class uint8
 
 const (
-	ClassTransient     Class = iota // nobody need: it goes away by itself
-	ClassOperator                   // somebody has to do something: rights, room, a mount
-	ClassConfiguration              // what was asked for cannot be had: other options, another target
+	ClassTransient     Class = iota // it goes by itself: a daemon restarts, a network is down
+	ClassOperator                   // something outside has to be mended: a disk is full, a mount is gone
+	ClassConfiguration              // what was configured, here or there, does not fit
 )
 
-var classNames = [...]string{"transient", "operator", "configuration"}
+var classNames = [...]string{"transient", "needs the operator", "configuration"}
 
 func (c Class) String() string {
 	if int(c) < len(classNames) {
@@ -20,16 +20,21 @@ func (c Class) String() string {
 	return fmt.Sprintf("class %d", uint8(c))
 }
 
-// MarshalText implements encoding.TextMarshaler.
-func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+// MarshalText writes c as String does.
+func (c Class) MarshalText() ([]byte, error) {
+	if int(c) >= len(classNames) {
+		return nil, fmt.Errorf("there is no class %d", uint8(c))
+	}
+	return []byte(classNames[c]), nil
+}
 
-// UnmarshalText implements encoding.TextUnmarshaler.
+// UnmarshalText reads what MarshalText wrote.
 func (c *Class) UnmarshalText(text []byte) error {
 	for i, name := range classNames {
-		if string(text) == name {
+		if name == string(text) {
 			*c = Class(i)
 			return nil
 		}
 	}
-	return fmt.Errorf("class %q is none of %q", text, classNames)
+	return fmt.Errorf("there is no class %q", text)
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/internal/rsh"
 	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
+	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
 )
 
 // daemon is a module of an rsync daemon: one connection a run.
@@ -26,6 +29,10 @@ type daemon struct {
 	module sender.Module
 	shell  *rsh.Shell // the daemon is started through it; nil: it listens
 	warm   *warm      // nil: no connection is opened ahead
+
+	// knocked is what a look for the daemon left open, for the next push; nil: nothing.
+	knocked   wire.Conn
+	knockedAt time.Time
 }
 
 func newDaemon(cfg *Config) (*daemon, error) {
@@ -50,6 +57,9 @@ func newDaemon(cfg *Config) (*daemon, error) {
 }
 
 func (d *daemon) close() error {
+	if c := d.takeKnocked(); c != nil {
+		c.Close()
+	}
 	if d.warm != nil {
 		d.warm.close()
 	}
@@ -76,6 +86,9 @@ func (d *daemon) run(ctx context.Context, src *source.Tree, o sender.Options, j 
 			return res, err
 		}
 		// It had died without a word of it: nothing was done, and nobody is to notice.
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			d.warm.pause() // or the daemon takes its time, and the next one would be in vain, too
+		}
 	}
 	res, err := d.connect(ctx, src, o, d.module.Path, j)
 	d.prepare(err)

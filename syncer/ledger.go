@@ -86,7 +86,7 @@ func (l *ledger) wait(now time.Time, e *Failed) time.Duration {
 	case e.Class != ClassTransient:
 		most = operatorMax
 	}
-	return backoffTo(most, e.Count, l.random())
+	return backoffUpTo(most, e.Count, l.random())
 }
 
 func (l *ledger) probed(now time.Time, e *Failed) bool {

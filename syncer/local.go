@@ -25,6 +25,7 @@ type localDir struct {
 	umask  uint32
 	rules  *filter.List     // as they are for the target's root
 	root   *source.Identity // who the target is; nil before the first push
+	most   room             // the most that was free in failed pushes since the last that reached its end
 }
 
 func newLocal(cfg *Config, p place) pusher {
@@ -64,6 +65,9 @@ func (l *localDir) push(j *job, do func(*local.Target) (local.Result, error)) (R
 	defer t.Close()
 	res, err := do(t)
 	res.Stats.Sent = res.Stats.Literal // no wire, but what was written is what was sent
+	if err == nil {
+		l.most = room{}
+	}
 	rep := Report{Stats: res.Stats, Problems: res.Problems, Changed: res.Changed, DeletesHeld: res.DeletesHeld > 0}
 	return rep, report.Fail(CodeFile, err, "")
 }
@@ -103,7 +107,7 @@ func (l *localDir) check() error {
 		return nil
 	}
 	if err == nil {
-		err = errors.New("another directory stands there")
+		err = errReplaced
 	}
 	return report.Fail(CodeFile, fmt.Errorf("the target %q is not the directory that was written to before: %w", l.path, err),
 		"is it mounted? It goes on when the directory is back, or after a restart")

@@ -180,8 +180,8 @@ func (s *spin) Next(context.Context) (Batch, error) {
 	}
 	return paths("f"), nil
 }
-func (s *spin) Defer(b Batch, after time.Duration) { s.waits = append(s.waits, after) }
-func (s *spin) Hold(time.Duration)                 {}
+func (s *spin) Defer(b Batch, after time.Duration)  { s.waits = append(s.waits, after) }
+func (s *spin) Hold(time.Duration, <-chan struct{}) {}
 
 // What seems to vanish again and again is not tried twenty times a second for ever.
 func TestVanishingHasItsBackoff(t *testing.T) {

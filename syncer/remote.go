@@ -38,6 +38,7 @@ type link interface {
 	// run does one job. Where it could not begin with ErrNoMissingArgs nothing happened.
 	run(ctx context.Context, src *source.Tree, o sender.Options, j *sender.Job) (sender.Result, error)
 	close() error
+	probed
 }
 
 func newRemote(cfg *Config) (*remote, error) {
@@ -57,6 +58,16 @@ func (d *remote) Close() error { return d.link.close() }
 // with is the same target with other options, over the same link.
 func (d *remote) with(cfg *Config) *remote {
 	return &remote{cfg: cfg, link: d.link, limit: d.limit, old: d.old, without: d.without, withheld: d.withheld, backupDir: d.backupDir}
+}
+
+// probe implements probed.
+func (d *remote) probe(err error) func(context.Context) bool {
+	return d.link.probe(err)
+}
+
+// reach implements probed.
+func (d *remote) reach(ctx context.Context) error {
+	return d.link.reach(ctx)
 }
 
 // full pushes everything, listing it meanwhile where that can be.

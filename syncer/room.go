@@ -60,23 +60,23 @@ func (s *Syncer) withheld(paths []Path) func(string) error {
 	return func(name string) error { return out[name] }
 }
 
-// room is what is free on the file system of a local target.
-type room struct {
+// space is what is free on the file system of a local target.
+type space struct {
 	blocks, files uint64
 	readOnly      bool
 }
 
-func (s *Syncer) lookForRoom() (room, bool) {
+func (s *Syncer) lookForRoom() (space, bool) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(s.cfg.Target.Path, &st); err != nil {
-		return room{}, false
+		return space{}, false
 	}
-	return room{blocks: st.Bavail, files: st.Ffree, readOnly: st.Flags&unix.ST_RDONLY != 0}, true
+	return space{blocks: st.Bavail, files: st.Ffree, readOnly: st.Flags&unix.ST_RDONLY != 0}, true
 }
 
 // better says whether what failed for was is worth another try now: a hundredth more is free, or it
 // can be written to again.
-func (r room) better(was room) bool {
+func (r space) better(was space) bool {
 	more := func(now, was uint64) bool { return now > was+max(was/100, 1) }
 	return was.readOnly && !r.readOnly || more(r.blocks, was.blocks) || more(r.files, was.files)
 }
@@ -84,7 +84,7 @@ func (r room) better(was room) bool {
 // next is feed's next batch. While a local target is full or read-only it is looked at meanwhile, and what
 // failed for that is made due when it changes.
 func (s *Syncer) next(ctx context.Context, feed Feed) (Batch, error) {
-	was, ok := room{}, false
+	was, ok := space{}, false
 	if s.wantsRoom() {
 		was, ok = s.lookForRoom()
 	}
@@ -101,7 +101,7 @@ func (s *Syncer) next(ctx context.Context, feed Feed) (Batch, error) {
 			s.foundRoom(feed)
 		}
 		if seen { // less room is the new measure
-			was = room{min(was.blocks, now.blocks), min(was.files, now.files), now.readOnly}
+			was = space{min(was.blocks, now.blocks), min(was.files, now.files), now.readOnly}
 		}
 	}
 	return feed.Next(ctx)
@@ -114,7 +114,7 @@ func (s *Syncer) wantsRoom() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.full || s.ledger.has(syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS)
+	return s.ledger.has(syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS)
 }
 
 // foundRoom makes due what failed for want of room.
@@ -124,5 +124,5 @@ func (s *Syncer) foundRoom(feed Feed) {
 	due := s.ledger.due(now, func(e *Failed) bool { return e.noRoom() || e.Errno == syscall.EROFS })
 	s.mu.Unlock()
 	deferFailed(feed, due, now)
-	feed.Hold(0)
+	feed.Hold(0, nil)
 }

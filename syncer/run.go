@@ -3,9 +3,8 @@ package syncer
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Feed is where Run takes its batches: what is dirty, and when it is due.
@@ -15,8 +14,8 @@ type Feed interface {
 	// Defer gives back what did not arrive: due again after that time, or with the next
 	// change of the same path.
 	Defer(b Batch, after time.Duration)
-	// Hold keeps everything back for that time from now on: the target cannot be reached.
-	Hold(d time.Duration)
+	// Hold keeps everything back for that time from now on, or until back is closed: the target cannot be pushed to.
+	Hold(d time.Duration, back <-chan struct{})
 }
 
 const (
@@ -35,7 +34,9 @@ type Outcome struct {
 	Report   Report
 	Err      error         // nil: the push reached its end
 	Failures int           // pushes in a row that ended in an error
-	Retry    time.Duration // with Err: how long the target is left alone
+	Retry    time.Duration // with Err: how long the target is left alone, if it is not seen to be back before
+	Class    Class         // with Err: what it takes to get over it
+	Remedy   string        // with Err: what an operator can do
 	Took     time.Duration
 
 	Failed  []Failed // what this push did not bring over, as the ledger has it now
@@ -49,8 +50,10 @@ type Outcome struct {
 func (s *Syncer) Run(ctx context.Context, feed Feed, observe func(Outcome)) error {
 	deferFailed(feed, s.Failed(), time.Time{}) // of an earlier run
 	failures := 0
+	look := &lookout{stop: func() {}}
 	for {
 		b, err := s.next(ctx, feed)
+		look.end()
 		if err != nil {
 			return err
 		}
@@ -59,11 +62,12 @@ func (s *Syncer) Run(ctx context.Context, feed Feed, observe func(Outcome)) erro
 		o := Outcome{Batch: b}
 		o.Report, o.Err = s.Push(ctx, b)
 		o.Took = time.Since(start)
-		s.full = o.Err != nil && (errors.Is(o.Err, unix.ENOSPC) || errors.Is(o.Err, unix.EROFS))
 		if o.Err != nil && !s.ranFull(feed, &o) {
 			failures++
-			o.Failures, o.Retry = failures, s.retry(o.Err, failures)
-			feed.Hold(o.Retry)
+			o.Class, o.Remedy = Classify(o.Err)
+			o.Failures, o.Retry = failures, s.retry(o.Err, o.Class, failures)
+			look = s.lookFor(ctx, o.Err)
+			feed.Hold(o.Retry, look.back)
 		} else if o.Err == nil {
 			failures = 0
 			s.giveBack(feed, &o)
@@ -72,11 +76,15 @@ func (s *Syncer) Run(ctx context.Context, feed Feed, observe func(Outcome)) erro
 	}
 }
 
-func (s *Syncer) retry(err error, failures int) time.Duration {
-	if errors.Is(err, ErrRoot) {
+func (s *Syncer) retry(err error, c Class, failures int) time.Duration {
+	d := backoff(c, failures, rand.Float64())
+	switch {
+	case errors.Is(err, ErrRoot):
 		return rootPoll // looking costs nothing, and nobody else is bothered
+	case errors.Is(err, errUnreachable) && (s.cfg.Target.Shell() || s.cfg.Rsh != ""):
+		return min(d, backoffUpTo(shellMax, failures, rand.Float64()))
 	}
-	return retryAfter(failures)
+	return d
 }
 
 // ranFull gives back the batch of a push that ended in an error. A file for which a peer had no room ended it

@@ -68,7 +68,7 @@ func (f *feeding) Defer(b Batch, after time.Duration) {
 	f.after = append(f.after, after)
 }
 
-func (f *feeding) Hold(d time.Duration) { f.held = append(f.held, d) }
+func (f *feeding) Hold(d time.Duration, _ <-chan struct{}) { f.held = append(f.held, d) }
 
 func newScripted(t *testing.T, target *scripted, o Options) (*Syncer, string) {
 	t.Helper()
@@ -149,15 +149,18 @@ func TestRunGivesBackPaths(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	for _, tt := range []struct {
+		class    Class
 		failures int
 		random   float64
 		want     time.Duration
 	}{
-		{0, 0, time.Second}, {1, 0, time.Second}, {2, 0, 2 * time.Second}, {6, 0, 32 * time.Second},
-		{7, 0, time.Minute}, {1000000, 0, time.Minute}, {1, 0.5, 875 * time.Millisecond}, {7, 0.9999999, 45 * time.Second},
+		{0, 0, 0, time.Second}, {0, 1, 0, time.Second}, {0, 2, 0, 2 * time.Second}, {0, 6, 0, 32 * time.Second},
+		{0, 7, 0, time.Minute}, {0, 1000000, 0, time.Minute}, {0, 1, 0.5, 875 * time.Millisecond}, {0, 7, 0.9999999, 45 * time.Second},
+		{ClassOperator, 1, 0, time.Second}, {ClassOperator, 9, 0, 256 * time.Second}, {ClassOperator, 10, 0, 5 * time.Minute},
+		{ClassConfiguration, 1 << 40, 0, 5 * time.Minute}, {ClassConfiguration, 10, 0.5, 5 * time.Minute * 7 / 8},
 	} {
-		if got := backoff(tt.failures, tt.random).Round(time.Millisecond); got != tt.want {
-			t.Errorf("backoff(%d, %v) = %v, want %v", tt.failures, tt.random, got, tt.want)
+		if got := backoff(tt.class, tt.failures, tt.random).Round(time.Millisecond); got != tt.want {
+			t.Errorf("backoff(%v, %d, %v) = %v, want %v", tt.class, tt.failures, tt.random, got, tt.want)
 		}
 	}
 }

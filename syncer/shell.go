@@ -44,6 +44,19 @@ func rsyncPath(cfg *Config) string { return cmp.Or(cfg.RsyncPath, "rsync") }
 
 func (s *shell) close() error { return s.rsh.Close() }
 
+// probe implements probed: only the shell knows the way.
+func (s *shell) probe(error) func(context.Context) bool { return nil }
+
+// reach implements probed.
+func (s *shell) reach(ctx context.Context) error {
+	err := s.rsh.Connect(ctx)
+	tellOwn(s.rsh, s.cfg.Sink, s.rsh.Said())
+	if err != nil {
+		return shellFailure(ctx, s.rsh, s.cfg.Sink, err)
+	}
+	return nil
+}
+
 // Abandon removes what all Syncers of this process have on the disk for their connections: for a
 // process that is to end at once, without Close.
 func Abandon() { rsh.Abandon() }

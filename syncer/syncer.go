@@ -100,13 +100,15 @@ type Syncer struct {
 	seen     bool             // it was judged in this one
 	suspect  bool             // it was empty when it was first seen: it may not be who it seems
 	pushed   bool             // a full push reached its end, if only in part
-	resumed  bool             // an earlier run had got so far
-	vanished map[string]int   // how often in a row a path was gone when it was read
-	suspects suspects
-	full     bool // the last push ended because a local target was full or read-only
-	now      func() time.Time // time.Now, but in tests
-	mounts   mounts
-	links    links
+	// unreached: the last push did not reach the target. The next one asks for it before it reads the source.
+	unreached bool
+	resumed   bool           // an earlier run had got so far
+	vanished  map[string]int // how often in a row a path was gone when it was read
+	suspects  suspects
+	full      bool             // the last push ended because a local target was full or read-only
+	now       func() time.Time // time.Now, but in tests
+	mounts    mounts
+	links     links
 
 	mu     sync.Mutex // guards ledger
 	ledger ledger
@@ -251,6 +253,22 @@ func Full() Batch { return Batch{Paths: []Path{{Name: ".", Tree: true}}} }
 // Push brings the paths of b to the target. On an error nothing is certain and all of b
 // is to be pushed again; otherwise the report names what did not arrive.
 func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
+	rep, err := s.pushBatch(ctx, b)
+	if err != nil {
+		err = &located{error: err, source: s.WatchRoot(), target: s.cfg.Target, addr: s.addr()}
+	}
+	return rep, err
+}
+
+// addr is a daemon's, or "".
+func (s *Syncer) addr() string {
+	if s.cfg.Target.Module == "" {
+		return ""
+	}
+	return s.cfg.Target.Addr(s.cfg.Port)
+}
+
+func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 	src, err := s.guarded()
 	if err != nil {
 		return Report{}, err
@@ -298,18 +316,38 @@ func (s *Syncer) open(ctx context.Context, o source.Options) (*source.Tree, erro
 		code := CodePartial // as rsync: a source that cannot be read is a partial transfer
 		if errors.Is(err, source.ErrNoRoot) {
 			err = fmt.Errorf("%w: %w", ErrRoot, err)
+		} else {
+			err = report.Because(err, errSource)
 		}
 		return nil, report.Fail(code, err, "nothing was sent and nothing deleted")
 	}
-	if err := s.checkRoot(ctx, tree); err != nil {
+	err = s.checkRoot(ctx, tree)
+	if err == nil {
+		err = s.reach(ctx)
+	}
+	if err != nil {
 		tree.Close()
 		return nil, err
 	}
 	return tree, nil
 }
 
-// Look says whether the source is there and who it was, as Push does before anything else. It is for
-// Push's goroutine.
+// reach asks for a target that could not be reached before: to plan a push of all that changed meanwhile
+// costs much, and would be in vain.
+func (s *Syncer) reach(ctx context.Context) error {
+	p, ok := s.target.(probed)
+	if !s.unreached || !ok {
+		return nil
+	}
+	if err := p.reach(ctx); err != nil {
+		return err
+	}
+	s.unreached = false
+	return nil
+}
+
+// Look says whether the source is there and who it was, and whether a target that could not be reached can be
+// by now, as Push does before anything else. It is for Push's goroutine.
 func (s *Syncer) Look(ctx context.Context) error {
 	tree, err := s.open(ctx, s.src)
 	if err != nil {
@@ -351,7 +389,7 @@ func (s *Syncer) guarded() (source.Options, error) {
 	}
 	var err error
 	if o.Unmounted, o.Mounted, err = s.mounts.look(s.place.root); err != nil {
-		return o, report.Fail(CodeFile, err, "without it an unmounted directory could look like a deleted one; nothing was sent")
+		return o, report.Fail(CodeFile, report.Because(err, errMounts), "without it an unmounted directory could look like a deleted one; nothing was sent")
 	}
 	if s.cfg.DeleteUnmounted {
 		o.Unmounted = nil

@@ -19,13 +19,14 @@ type feed struct {
 	line *debounce.Line
 	stop context.Context
 	// prepare has the last word about a batch; it may be left with nothing. Nil: all goes.
-	prepare func(context.Context, syncer.Batch) syncer.Batch
+	prepare func(syncer.Batch) syncer.Batch
 	verify  *verifier // what is to be done while the line is empty; may be nil
 
 	// The syncer's goroutine owns what follows.
-	hold    time.Time // nothing is given out before
-	flushed bool      // stop was seen
-	failed  bool      // something could not be pushed since
+	hold    time.Time       // nothing is given out before
+	back    <-chan struct{} // unless this is closed
+	flushed bool            // stop was seen
+	failed  bool            // something could not be pushed since
 
 	inFlight atomic.Int64 // paths of the batch that is being pushed: for the last report
 
@@ -52,22 +53,18 @@ func (f *feed) Next(ctx context.Context) (syncer.Batch, error) {
 			return syncer.Batch{}, io.EOF
 		}
 		got, err := f.next(ctx, stopping)
-		if ctx.Err() != nil {
-			if err == nil {
-				f.line.Defer(got, 0)
-			}
-			return syncer.Batch{}, context.Cause(ctx)
-		}
 		b := syncer.Batch{}
 		switch {
 		case err == nil:
 			f.inFlight.Store(int64(len(got.Changes)))
 			b = toSyncer(got)
 			if f.prepare != nil {
-				b = f.prepare(ctx, b)
+				b = f.prepare(b)
 			}
 		case errors.Is(err, errIdle):
 			b = f.verify.next(time.Now())
+		case ctx.Err() != nil:
+			return syncer.Batch{}, context.Cause(ctx)
 		}
 		if len(b.Paths) > 0 {
 			f.inFlight.Store(int64(len(b.Paths)))
@@ -87,6 +84,7 @@ func (f *feed) wait(ctx context.Context) error {
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-f.back:
 	case <-f.stop.Done():
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -159,9 +157,9 @@ func (f *feed) Defer(b syncer.Batch, after time.Duration) {
 }
 
 // Hold implements syncer.Feed.
-func (f *feed) Hold(d time.Duration) {
+func (f *feed) Hold(d time.Duration, back <-chan struct{}) {
 	f.failed = f.failed || f.flushed && d > 0
-	f.hold = time.Now().Add(d)
+	f.hold, f.back = time.Now().Add(d), back
 }
 
 func toSyncer(b debounce.Batch) syncer.Batch {

@@ -23,11 +23,13 @@ const repeatEvery = time.Minute
 type journal struct {
 	log      *zap.Logger
 	push     *syncer.Syncer
-	last     string    // the error that is going on
-	logged   time.Time // when it was logged last
-	since    time.Time // when it began
-	suspect  bool      // the empty source was told
-	begun    bool      // a push has reached its end
+	pending  func() int            // paths that wait for a push; nil: those of the batch count
+	now      func() time.Time      // the clock
+	outage   map[syncer.Class]bool // the classes of the outage that is going on; nil: there is none
+	logged   time.Time             // when it was logged last
+	since    time.Time             // when it began
+	suspect  bool                  // the empty source was told
+	begun    bool                  // a push has reached its end
 	attempts int
 	told     map[string]time.Time // messages, and when they were told
 	summed   time.Time            // when the paths that are not on the target were told last
@@ -35,7 +37,7 @@ type journal struct {
 }
 
 func newJournal(log *zap.Logger) *journal {
-	return &journal{log: log, told: map[string]time.Time{}}
+	return &journal{log: log, now: time.Now, told: map[string]time.Time{}}
 }
 
 // says takes a message of the target: an error once, and then once a minute at most.
@@ -58,7 +60,7 @@ func (j *journal) sshSays(text string) {
 // due says whether what is to be told was not told within the last minute, and notes it.
 func (j *journal) due(what string) bool {
 	const most = 1000
-	now := time.Now()
+	now := j.now()
 	if now.Sub(j.told[what]) < repeatEvery {
 		return false
 	}
@@ -78,9 +80,10 @@ func (j *journal) observe(o syncer.Outcome) {
 		j.paths(&o)
 		return
 	}
-	if j.last != "" {
-		j.log.Info("pushing goes on", zap.Duration("after", rounded(time.Since(j.since))), zap.Int("attempts", j.attempts))
-		j.last = ""
+	if j.outage != nil {
+		j.log.Info("pushing goes on", zap.Duration("after", rounded(j.now().Sub(j.since))), zap.Int("attempts", j.attempts),
+			zap.Int("paths", j.waiting(&o)))
+		j.outage = nil
 	}
 	if j.push.Suspect() && !j.suspect {
 		j.log.Error("the source was empty at the start: what the target has beyond it is not deleted; restart with --allow-empty if it is meant to be empty")
@@ -107,21 +110,45 @@ func (j *journal) inStep() {
 	j.log.Info("in step, nothing differs from what the target was last brought to")
 }
 
+// failed tells of a push that failed as a whole: when an outage begins or turns into one of another class, and
+// then once a minute, whatever the errors say meanwhile.
 func (j *journal) failed(o *syncer.Outcome) {
 	j.attempts = o.Failures
-	text := o.Err.Error()
-	now := time.Now()
-	if text == j.last && now.Sub(j.logged) < repeatEvery {
+	now := j.now()
+	if j.outage == nil {
+		j.outage, j.since = map[syncer.Class]bool{}, now
+	}
+	if j.outage[o.Class] && now.Sub(j.logged) < repeatEvery {
 		return
 	}
-	if j.last == "" {
-		j.since = now
+	j.outage[o.Class], j.logged = true, now
+	level := zapcore.ErrorLevel
+	if o.Class == syncer.ClassTransient {
+		level = zapcore.WarnLevel
 	}
-	j.last, j.logged = text, now
-	code := syncer.ExitCode(syncer.Report{}, o.Err)
-	j.log.Error("push failed; nothing is lost, it is tried again",
-		zap.Error(o.Err), zap.Int("code", int(code)), zap.Int("paths", len(o.Batch.Paths)),
-		zap.Int("attempt", o.Failures), zap.Duration("retry_in", o.Retry.Round(time.Millisecond)))
+	if ce := j.log.Check(level, "push failed; nothing is lost, it is tried again"); ce != nil {
+		ce.Write(zap.String("error", bare(o.Err)), zap.Stringer("class", o.Class), zap.String("remedy", o.Remedy),
+			zap.Int("code", int(syncer.ExitCode(syncer.Report{}, o.Err))), zap.Int("paths", j.waiting(o)),
+			zap.Int("attempt", o.Failures), zap.Duration("down", rounded(now.Sub(j.since))),
+			zap.Duration("retry_in", o.Retry.Round(time.Millisecond)))
+	}
+}
+
+// waiting is how many paths are to be pushed.
+func (j *journal) waiting(o *syncer.Outcome) int {
+	if j.pending == nil {
+		return len(o.Batch.Paths)
+	}
+	return j.pending()
+}
+
+// bare is an error's text without the hint, beside which the remedy would say it again.
+func bare(err error) string {
+	var f *syncer.Failure
+	if errors.As(err, &f) {
+		return f.Err.Error()
+	}
+	return err.Error()
 }
 
 // pushed writes the line of a push. The first one is told even where the target had it all: from

@@ -160,3 +160,50 @@ func TestRounded(t *testing.T) {
 		}
 	}
 }
+
+// An outage is told when it begins, when it turns into one of another class, and else once a minute,
+// though its errors alternate; then what it was.
+func TestJournalOutage(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	j := newJournal(zap.New(core))
+	j.push = &syncer.Syncer{}
+	now := time.Unix(1_700_000_000, 0)
+	j.now = func() time.Time { return now }
+	j.pending = func() int { return 17 }
+	attempt := 0
+	for range 600 { // ten minutes
+		attempt++
+		class := syncer.ClassTransient
+		if attempt > 330 {
+			class = syncer.Class(attempt % 2) // transient, operator
+		}
+		j.observe(syncer.Outcome{Failures: attempt, Class: class, Remedy: "mend it",
+			Err: &syncer.Failure{Code: syncer.CodeSocket, Err: fmt.Errorf("error %d", attempt%3), Hint: "a hint"}})
+		now = now.Add(time.Second)
+	}
+	j.observe(syncer.Outcome{})
+	failed := logs.FilterMessage("push failed; nothing is lost, it is tried again").All()
+	if len(failed) != 11 { // one a minute, and one for the other class
+		t.Errorf("%d lines in ten minutes", len(failed))
+	}
+	want := map[string]any{"error": "error 1", "class": "transient", "remedy": "mend it", "code": int64(10),
+		"paths": int64(17), "attempt": int64(1), "down": time.Duration(0), "retry_in": time.Duration(0)}
+	if diff := cmp.Diff(want, failed[0].ContextMap()); diff != "" {
+		t.Errorf("the first line (-want +got):\n%s", diff)
+	}
+	if failed[0].Level != zap.WarnLevel || failed[6].Level != zap.ErrorLevel {
+		t.Errorf("levels: %v for the transient one, %v for the operator's", failed[0].Level, failed[6].Level)
+	}
+	over := logs.FilterMessage("pushing goes on").All()
+	if len(over) != 1 {
+		t.Fatalf("%d lines about its end", len(over))
+	}
+	want = map[string]any{"after": 10 * time.Minute, "attempts": int64(600), "paths": int64(17)}
+	if diff := cmp.Diff(want, over[0].ContextMap()); diff != "" {
+		t.Errorf("its end (-want +got):\n%s", diff)
+	}
+	j.observe(syncer.Outcome{Err: errors.New("x"), Failures: 1})
+	if n := logs.FilterMessage("push failed; nothing is lost, it is tried again").Len(); n != 12 {
+		t.Error("the next outage is not told at once")
+	}
+}

@@ -45,7 +45,8 @@ func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica,
 		r.memory.close()
 		return nil, err
 	}
-	r.j.push = r.push
+	r.j.push, r.j.pending = r.push, r.pending
+	r.j.pending = func() int { paths, _ := r.line.Pending(); return paths }
 	r.line = debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay), Quiet: quietFor(s.Quieter)})
 	r.gate = &gate{root: r.push.WatchRoot(), deletes: s.Delete, count: r.memory.count, d: newDeletions(s.DeleteLimit, s.DeleteDelay)}
 	r.verify = &verifier{every: s.VerifyEvery, checksum: s.VerifyChecksum, ended: r.verified}
@@ -110,7 +111,8 @@ func (r *replica) run(ctx, drain context.Context) error {
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
 	r.feed = newFeed(r.line, drain)
-	r.feed.prepare, r.feed.verify = r.prepare, r.verify
+	r.feed.verify = r.verify
+	r.feed.prepare = func(b syncer.Batch) syncer.Batch { return r.prepare(ctx, b) }
 	var g errgroup.Group
 	if r.memory.is() {
 		g.Go(func() error { return r.control(serving, r.memory.store.Dir()) })
@@ -244,6 +246,12 @@ func (r *replica) release() []Held {
 	}
 	r.line.Add(changes...)
 	return held
+}
+
+// pending is how many paths wait for a push.
+func (r *replica) pending() int {
+	n, _ := r.line.Pending()
+	return n
 }
 
 // tellEnd is the last line of its log.

@@ -117,8 +117,7 @@ func (r *record) pushed(o *syncer.Outcome) {
 	if r.s.Error != nil {
 		since = r.s.Error.Since
 	}
-	class, remedy := syncer.Classify(o.Err)
-	r.s.Error = &StatusError{Class: class.String(), Text: strings.ReplaceAll(o.Err.Error(), "\n", "; "), Remedy: remedy, Since: since, Tries: o.Failures, Next: now.Add(o.Retry)}
+	r.s.Error = &StatusError{Class: o.Class.String(), Text: strings.ReplaceAll(o.Err.Error(), "\n", "; "), Remedy: o.Remedy, Since: since, Tries: o.Failures, Next: now.Add(o.Retry)}
 }
 
 // status is what is known now.

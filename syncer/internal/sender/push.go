@@ -51,7 +51,7 @@ func classify(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &exit):
-		return report.Fail(report.Code(exit.Code), exit, "") // wherever the push was: the same error each time it is tried
+		return report.Fail(report.Code(exit.Code), err, "")
 	case errors.Is(err, wire.ErrTimeout), errors.Is(err, os.ErrDeadlineExceeded):
 		return report.Fail(report.CodeTimeout, err, "")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -87,6 +87,7 @@ type push struct {
 	match *delta.Matcher
 	out   *tokens
 
+	reason   error // what the peer said last that a program can decide on
 	ioError  int32 // ours, to be told before the goodbye
 	phase    int
 	stream   *stream                 // nil: one list, job.List
@@ -310,6 +311,7 @@ func (p *push) message(m wire.Message) error {
 		if p.o.MaxDelete >= 0 && bytes.HasPrefix(m.Data, []byte(deletesHeld)) {
 			p.res.IOError |= wire.IOErrorDelLimit
 		}
+		p.heard(m)
 		if text := wire.Printable(m.Data); text != "" && sink.Message != nil {
 			sink.Message(text, m.Tag != wire.TagInfo && !(told && p.job.Hush))
 		}

@@ -89,20 +89,25 @@ func (d *deletions) judge(now time.Time, path string, names, total int64) (verdi
 }
 
 // hold keeps path's deletion back.
-func (d *deletions) hold(now time.Time, path string, names int64) {
-	d.held[path] = Held{Path: path, Names: names, Since: now}
+func (d *deletions) hold(now time.Time, path string, names int64) Held {
+	h := Held{Path: path, Names: names, Since: now}
+	d.held[path] = h
 	for p := range d.held {
 		if p != path && strings.HasPrefix(p, path+"/") {
 			delete(d.held, p)
 		}
 	}
+	return h
 }
 
 // stopped says that the target was left with names that the limit kept it from deleting below path.
-func (d *deletions) stopped(now time.Time, path string) {
-	if _, ok := d.beyond[path]; !ok {
-		d.beyond[path] = Held{Path: path, Since: now}
+func (d *deletions) stopped(now time.Time, path string) Held {
+	h, ok := d.beyond[path]
+	if !ok {
+		h = Held{Path: path, Since: now}
+		d.beyond[path] = h
 	}
+	return h
 }
 
 // spend counts names that a push may delete, or did.
@@ -163,6 +168,16 @@ func (d *deletions) heldAt(path string) (Held, bool) {
 			return Held{}, false
 		}
 	}
+}
+
+// holdsBelow says whether something at or below path is held.
+func (d *deletions) holdsBelow(path string) bool {
+	for p := range d.held {
+		if path == "." || p == path || strings.HasPrefix(p, path+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *deletions) isFree(path string) bool {

@@ -93,8 +93,11 @@ func (g *gate) pass(now time.Time, b syncer.Batch) passed {
 	if g.d.limit.any() {
 		most := g.allowed + g.d.left(now, total)
 		for _, path := range p.batch.Paths {
-			if g.d.isFree(path.Name) {
+			switch {
+			case g.d.isFree(path.Name):
 				most = -1
+			case path.Tree && most > 0 && g.d.holdsBelow(path.Name):
+				most = 0 // the peer would not know which names are held
 			}
 		}
 		p.batch.MaxDelete = &most
@@ -135,8 +138,9 @@ func (g *gate) goes(name string) (top string, names int64) {
 // isGone says that err, of lstat, is that of a name that is not there.
 func isGone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) }
 
-// pushed takes what a push did that reached its end, and says which paths the target may have more at than it should.
-func (g *gate) pushed(now time.Time, b *syncer.Batch, rep *syncer.Report) (stopped []string) {
+// pushed takes what a push did that reached its end, and tells where the target was left with more than it
+// should have.
+func (g *gate) pushed(now time.Time, b *syncer.Batch, rep *syncer.Report) (stopped []Held) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if more := rep.Stats.Deleted - g.allowed; more > 0 {
@@ -145,13 +149,10 @@ func (g *gate) pushed(now time.Time, b *syncer.Batch, rep *syncer.Report) (stopp
 	if rep.DeletesHeld {
 		for _, p := range b.Paths {
 			if names, ok := g.gone[p.Name]; ok {
-				g.d.hold(now, p.Name, names)
+				stopped = append(stopped, g.d.hold(now, p.Name, names))
 			} else if p.Tree || p.Level {
-				g.d.stopped(now, p.Name)
-			} else {
-				continue
+				stopped = append(stopped, g.d.stopped(now, p.Name))
 			}
-			stopped = append(stopped, p.Name)
 		}
 		return stopped
 	}

@@ -96,9 +96,6 @@ func (j *journal) observe(o syncer.Outcome) {
 	}
 	j.unmounted(j.push.Unmounted())
 	j.paths(&o)
-	if o.Report.DeletesHeld {
-		j.log.Error("--max-delete stopped deletions on the target: raise it, or bring the files back")
-	}
 }
 
 // inStep tells that there was nothing to push, if that is news.

@@ -64,6 +64,7 @@ type memory struct {
 	failed error         // why what goes on cannot be noted: told
 	source string        // as keySource has it
 	mounts []string      // as keyMounts has it
+	target string        // as keyTarget has it
 }
 
 func (m *memory) is() bool { return m != nil }
@@ -126,6 +127,7 @@ func (m *memory) check(s *Settings) error {
 			return err
 		}
 	}
+	m.target = targetIdentity(s.Target)
 	return nil
 }
 
@@ -180,9 +182,10 @@ func (m *memory) touch(changes []watcher.Change) {
 	m.store.Touch(paths)
 }
 
-// count is how many names the target has at and below path, and altogether.
+// count is how many names the target has at and below path, and altogether. Where they are not known for
+// sure, it is how many the source had in the push that goes on, or was just done.
 func (m *memory) count(path string) (names, total int64, known bool) {
-	if !m.known() {
+	if !m.is() {
 		return 0, 0, false
 	}
 	if path != "." {
@@ -191,7 +194,7 @@ func (m *memory) count(path string) (names, total int64, known bool) {
 			return 0, 0, false
 		}
 	}
-	return names, m.store.Total(), true
+	return names, m.store.Total(), m.known()
 }
 
 // narrowMost is up to how many paths a subtree is narrowed down to. Beyond it a comparison with the target
@@ -310,10 +313,15 @@ func (m *memory) keep(key string, v any) {
 	}
 }
 
-// keepSource notes who the source is, and what is mounted below it, if that is news.
-func (m *memory) keepSource(push *syncer.Syncer) {
+// keepPlaces notes who source and target are, and what is mounted below the source, if that is news.
+func (m *memory) keepPlaces(push *syncer.Syncer, target string) {
 	if !m.is() {
 		return
+	}
+	if m.target == "" { // the first push made it
+		if m.target = targetIdentity(target); m.target != "" {
+			m.keep(keyTarget, m.target)
+		}
 	}
 	if root := push.Root(); root != m.source {
 		m.source = root

@@ -167,7 +167,7 @@ func (r *replica) tellHeld(held []Held) {
 	for _, h := range held {
 		names += h.Names
 	}
-	r.log.Error("deletions are held, they are more than --max-delete allows within an hour; lockstep release lets them go, and so does raising nothing: a file that comes back is held no more",
+	r.log.Error("deletions are held: they are more than --max-delete allows within an hour; lockstep release lets them go, and what comes back is held no more",
 		zap.Int("paths", len(held)), zap.Int64("names", names), zap.Stringer("max_delete", r.s.DeleteLimit), zap.String("first", held[0].Path))
 	r.memory.keep(keyDeletions, r.gate.save())
 }
@@ -175,7 +175,9 @@ func (r *replica) tellHeld(held []Held) {
 // idle notes that there was nothing to push.
 func (r *replica) idle() {
 	r.record.inStep()
-	r.j.inStep()
+	if len(r.gate.held()) == 0 {
+		r.j.inStep()
+	}
 }
 
 // observe takes what came of a push.
@@ -191,10 +193,11 @@ func (r *replica) observe(o syncer.Outcome) {
 	}
 	stopped := r.gate.pushed(time.Now(), &o.Batch, &o.Report)
 	r.memory.end(!o.Report.Partial, o.Batch.Paths, failedPaths(&o.Report, stopped))
-	r.memory.keepSource(r.push)
-	if len(stopped) > 0 || o.Report.Stats.Deleted > 0 && r.s.DeleteLimit.any() {
+	r.memory.keepPlaces(r.push, r.s.Target)
+	if o.Report.Stats.Deleted > 0 && r.s.DeleteLimit.any() {
 		r.memory.keep(keyDeletions, r.gate.save())
 	}
+	r.tellHeld(stopped)
 	if o.Ledger {
 		r.memory.keep(keyFailed, r.push.Failed())
 	}
@@ -205,7 +208,7 @@ func (r *replica) observe(o syncer.Outcome) {
 }
 
 // failedPaths are what of a push did not arrive.
-func failedPaths(rep *syncer.Report, stopped []string) []state.Path {
+func failedPaths(rep *syncer.Report, stopped []Held) []state.Path {
 	var failed []state.Path
 	for _, p := range rep.Problems {
 		failed = append(failed, state.Path{Name: p.Path, Tree: true})
@@ -213,8 +216,10 @@ func failedPaths(rep *syncer.Report, stopped []string) []state.Path {
 	for _, name := range rep.Changed {
 		failed = append(failed, state.Path{Name: name})
 	}
-	for _, name := range stopped {
-		failed = append(failed, state.Path{Name: name, Tree: true})
+	for _, h := range stopped {
+		if h.Names > 0 { // the others are kept as what is held
+			failed = append(failed, state.Path{Name: h.Path, Tree: true})
+		}
 	}
 	return failed
 }

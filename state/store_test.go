@@ -12,7 +12,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func must(tb testing.TB, err error) {
+// tester is what a test and a rapid test have in common.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Errorf(format string, args ...any)
+}
+
+func must(tb tester, err error) {
 	tb.Helper()
 	if err != nil {
 		tb.Fatal(err)
@@ -34,14 +41,14 @@ func opened(tb testing.TB, cfg Config) *Store {
 	return s
 }
 
-func push(tb testing.TB, s *Store, paths ...Path) {
+func push(tb tester, s *Store, paths ...Path) {
 	tb.Helper()
 	p, err := s.Begin(context.Background(), paths)
 	must(tb, err)
 	p.Done(nil)
 }
 
-func differs(tb testing.TB, s *Store, paths ...Path) []Path {
+func differs(tb tester, s *Store, paths ...Path) []Path {
 	tb.Helper()
 	if len(paths) == 0 {
 		paths = []Path{{".", true}}
@@ -57,7 +64,7 @@ func differs(tb testing.TB, s *Store, paths ...Path) []Path {
 	return sorted(set)
 }
 
-func eventually(tb testing.TB, what string, f func() bool) {
+func eventually(tb tester, what string, f func() bool) {
 	tb.Helper()
 	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -66,7 +73,7 @@ func eventually(tb testing.TB, what string, f func() bool) {
 	}
 }
 
-func settled(tb testing.TB, s *Store) {
+func settled(tb tester, s *Store) {
 	tb.Helper()
 	eventually(tb, "nothing settles", func() bool { return len(s.Dirty()) == 0 })
 }

@@ -70,14 +70,6 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// tempBase is on tmpfs where there is one: the disk is not what is tested.
-func tempBase(tb testing.TB) string {
-	if _, err := os.Stat("/dev/shm"); err != nil {
-		return tb.TempDir()
-	}
-	return "/dev/shm"
-}
-
 func (w *world) cfg() Config {
 	return Config{Dir: w.dir, Source: "s", Target: "t", Root: w.root, Quiet: time.Hour}
 }

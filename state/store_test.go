@@ -26,6 +26,22 @@ func must(tb tester, err error) {
 	}
 }
 
+// tempDir is on tmpfs where there is one: the disk is not what is tested.
+func tempDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp(tempBase(tb), "state")
+	must(tb, err)
+	tb.Cleanup(func() { must(tb, os.RemoveAll(dir)) })
+	return dir
+}
+
+func tempBase(tb testing.TB) string {
+	if _, err := os.Stat("/dev/shm"); err != nil {
+		return tb.TempDir()
+	}
+	return "/dev/shm"
+}
+
 func write(tb testing.TB, path, text string) {
 	tb.Helper()
 	must(tb, os.WriteFile(path, []byte(text), 0o644))

@@ -12,11 +12,34 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func must(tb testing.TB, err error) {
+// tester is what a test and a rapid test have in common.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Errorf(format string, args ...any)
+}
+
+func must(tb tester, err error) {
 	tb.Helper()
 	if err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// tempDir is on tmpfs where there is one: the disk is not what is tested.
+func tempDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp(tempBase(tb), "state")
+	must(tb, err)
+	tb.Cleanup(func() { must(tb, os.RemoveAll(dir)) })
+	return dir
+}
+
+func tempBase(tb testing.TB) string {
+	if _, err := os.Stat("/dev/shm"); err != nil {
+		return tb.TempDir()
+	}
+	return "/dev/shm"
 }
 
 func write(tb testing.TB, path, text string) {
@@ -34,14 +57,14 @@ func opened(tb testing.TB, cfg Config) *Store {
 	return s
 }
 
-func push(tb testing.TB, s *Store, paths ...Path) {
+func push(tb tester, s *Store, paths ...Path) {
 	tb.Helper()
 	p, err := s.Begin(context.Background(), paths)
 	must(tb, err)
 	p.Done(nil)
 }
 
-func differs(tb testing.TB, s *Store, paths ...Path) []Path {
+func differs(tb tester, s *Store, paths ...Path) []Path {
 	tb.Helper()
 	if len(paths) == 0 {
 		paths = []Path{{".", true}}
@@ -57,7 +80,7 @@ func differs(tb testing.TB, s *Store, paths ...Path) []Path {
 	return sorted(set)
 }
 
-func eventually(tb testing.TB, what string, f func() bool) {
+func eventually(tb tester, what string, f func() bool) {
 	tb.Helper()
 	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -66,7 +89,7 @@ func eventually(tb testing.TB, what string, f func() bool) {
 	}
 }
 
-func settled(tb testing.TB, s *Store) {
+func settled(tb tester, s *Store) {
 	tb.Helper()
 	eventually(tb, "nothing settles", func() bool { return len(s.Dirty()) == 0 })
 }

@@ -101,8 +101,8 @@ func (t *table) putParent(dir string) error {
 	if dir == "." {
 		return nil
 	}
-	_, ok, err := t.get(dir)
-	if ok || err != nil {
+	r, ok, err := t.get(dir)
+	if ok && r.dir || err != nil {
 		return err
 	}
 	return t.put(dir, record{dir: true})

@@ -68,7 +68,7 @@ func (l *ledger) add(now time.Time, f Failed) {
 	}
 	e.Tree = e.Tree || f.Tree
 	e.Paths = max(1, f.Paths)
-	e.Reason, e.Class, e.Errno = f.Reason, f.Class, f.Errno
+	e.Reason, e.Class, e.Errno, e.Ends = f.Reason, f.Class, f.Errno, f.Ends
 	e.Count++
 	e.Last = now
 	e.Next = now.Add(l.wait(now, e))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/rate"
@@ -341,6 +342,15 @@ func (d *remote) blamer(src *source.Tree, j *sender.Job) *blamer {
 		}
 		_, err := src.Lstat(name) // of a walk the names are forgotten
 		return err == nil
+	}
+	b.begins = func(name string) (out []string) {
+		entries, _, _ := src.ReadDir(parent(name))
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name, name) {
+				out = append(out, e.Name)
+			}
+		}
+		return out
 	}
 	j.Blame, j.Hush, j.Withheld = b.take, d.cfg.Keep, d.withheld
 	return b

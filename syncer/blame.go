@@ -103,25 +103,17 @@ type blamer struct {
 	prunes bool
 
 	problems []Problem
+	asides   []Problem // the last of them
 	blamed   map[string]bool
-	unknown  string          // the last message that is about nothing known
-	last     bool            // the last message was understood
+	unknown  string // the last message that is about nothing known
+	last     bool   // the last message was understood
 	tries    int
 }
 
-// take takes a message, and says whether it is about a path of the push, or adds nothing to the last one
-// that was.
+// take takes a message of something that failed, and says whether it is about a path of the push, or adds
+// nothing to the last one that was. Names in it may hold anything, line ends too.
 func (b *blamer) take(raw []byte) bool {
-	all := true
-	for line := range strings.Lines(string(raw)) {
-		if line = strings.TrimRight(line, "\r\n"); line != "" {
-			all = b.line(line) && all
-		}
-	}
-	return all
-}
-
-func (b *blamer) line(line string) bool {
+	line := strings.TrimRight(string(raw), "\r\n")
 	if strings.HasPrefix(line, "*** Skipping any contents from this failed directory") && b.last {
 		return true
 	}
@@ -182,6 +174,14 @@ func afterTop(name, top string) []string {
 		return []string{rest}
 	}
 	return nil
+}
+
+// aside takes an error that is none of a path, as rsync has it, but may say for which the peer ended the push.
+func (b *blamer) aside(raw []byte) {
+	line := strings.TrimRight(string(raw), "\r\n")
+	if name, ok := b.name(line); ok {
+		b.asides = []Problem{{Path: name, Err: newPeerError(line)}}
+	}
 }
 
 // name is the path that a message is about.

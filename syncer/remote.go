@@ -325,6 +325,9 @@ func (d *remote) push(ctx context.Context, src *source.Tree, j *sender.Job) (sen
 		res, err = d.link.run(ctx, src, d.options(), j)
 	}
 	res.Problems = append(res.Problems, blame.problems...)
+	if err != nil {
+		res.Problems = append(res.Problems, blame.asides...)
+	}
 	d.said = blame.unknown
 	if err == nil && !res.Partial {
 		batch.drop(blame.blamed)
@@ -352,7 +355,7 @@ func (d *remote) blamer(src *source.Tree, j *sender.Job) *blamer {
 		}
 		return out
 	}
-	j.Blame, j.Hush, j.Withheld = b.take, d.cfg.Keep, d.withheld
+	j.Blame, j.Aside, j.Hush, j.Withheld = b.take, b.aside, d.cfg.Keep, d.withheld
 	return b
 }
 

@@ -135,12 +135,13 @@ func TestInteropBlame(t *testing.T) {
 	needRoot(t)
 	t.Parallel()
 	for i, tt := range refusals() {
-		ways := []string{"daemon", "ssh"}
-		if i%2 == 1 {
-			ways[1] = "directory in a module"
-		}
-		if tt.daemon != nil {
-			ways = ways[:1]
+		ways := []string{"daemon"}
+		switch { // the ways differ in how names are written: a few are enough
+		case tt.daemon != nil:
+		case i%2 == 1:
+			ways = append(ways, "directory in a module")
+		case i%4 == 0:
+			ways = append(ways, "ssh")
 		}
 		for _, way := range ways {
 			t.Run(tt.name+"/"+way, func(t *testing.T) { blame(t, tt, way) })
@@ -219,24 +220,27 @@ func blame(t *testing.T, tt refusal, way string) {
 // immutable sets an attribute that even root keeps to.
 func immutable(r *rig, name string) {
 	r.t.Helper()
-	set := func(flags int) error {
-		f, err := os.Open(r.at(name))
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		return unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, flags)
-	}
-	if err := set(unix.STATX_ATTR_IMMUTABLE); errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY) {
+	at := r.at(name)
+	if err := setFlags(at, unix.STATX_ATTR_IMMUTABLE); errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY) {
 		r.t.Skip("the file system of TMPDIR has no immutable files")
 	} else if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() {
-		if err := set(0); err != nil {
+		if err := setFlags(at, 0); err != nil {
 			r.t.Error(err)
 		}
 	})
+}
+
+// setFlags sets the attributes of a file (chattr(1)).
+func setFlags(name string, flags int) error {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, flags)
 }
 
 // mount puts a small file system in the target's place; "ro" makes what is there read-only.

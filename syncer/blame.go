@@ -17,6 +17,13 @@ const (
 	closingsMax = 16
 	// quotedMax is the longest name that is looked at: PATH_MAX, each byte as \#ooo.
 	quotedMax = 5 * 4096
+	// suffixesMax bounds how deep an unknown home directory may lie.
+	suffixesMax = 32
+	// triesMax bounds the work that a peer's messages make in one push.
+	triesMax = 20 * blamedMax
+	// cutFrom is from which length on a name in that of a temporary file may be cut off: NAME_MAX less
+	// what is around it, and a character.
+	cutFrom = 255 - 8 - 4
 )
 
 // peerError is why a peer did not take a path, in its words.
@@ -90,29 +97,23 @@ var errnos = sync.OnceValue(func() map[string]syscall.Errno {
 type blamer struct {
 	strip func(name string) []string // what a name on the peer may be in the transfer, the likeliest first
 	known func(name string) bool     // a name of the push
+	// begins are the names of the push that begin with a path, in that directory; nil: not known.
+	begins func(name string) []string
 	// prunes says that names may fail that the push does not hold, but the directories above them.
 	prunes bool
 
 	problems []Problem
+	asides   []Problem // the last of them
 	blamed   map[string]bool
-	attrs    map[string]bool // names whose attributes alone failed
-	unknown  string          // the last message that is about nothing known
-	last     bool            // the last message was understood
+	unknown  string // the last message that is about nothing known
+	last     bool   // the last message was understood
+	tries    int
 }
 
-// take takes a message, and says whether it is about a path of the push, or adds nothing to the last one
-// that was.
+// take takes a message of something that failed, and says whether it is about a path of the push, or adds
+// nothing to the last one that was. Names in it may hold anything, line ends too.
 func (b *blamer) take(raw []byte) bool {
-	all := true
-	for line := range strings.Lines(string(raw)) {
-		if line = strings.TrimRight(line, "\r\n"); line != "" {
-			all = b.line(line) && all
-		}
-	}
-	return all
-}
-
-func (b *blamer) line(line string) bool {
+	line := strings.TrimRight(string(raw), "\r\n")
 	if strings.HasPrefix(line, "*** Skipping any contents from this failed directory") && b.last {
 		return true
 	}
@@ -152,7 +153,7 @@ func stripTarget(t *Target) func(string) []string {
 			return afterTop(name, top)
 		}
 		var out []string
-		for i := range len(name) {
+		for i := 0; i < len(name) && len(out) < suffixesMax; i++ {
 			if rest := name[i:]; top == "." && name[i] == '/' {
 				out = append(out, rest[1:])
 			} else if rest == "/"+top || strings.HasPrefix(rest, "/"+top+"/") {
@@ -173,6 +174,14 @@ func afterTop(name, top string) []string {
 		return []string{rest}
 	}
 	return nil
+}
+
+// aside takes an error that is none of a path, as rsync has it, but may say for which the peer ended the push.
+func (b *blamer) aside(raw []byte) {
+	line := strings.TrimRight(string(raw), "\r\n")
+	if name, ok := b.name(line); ok {
+		b.asides = []Problem{{Path: name, Err: newPeerError(line)}}
+	}
 }
 
 // name is the path that a message is about.
@@ -214,23 +223,36 @@ func (b *blamer) resolve(s string, deletes bool) (string, bool) {
 	if s = path.Clean(s); s == ".." || strings.HasPrefix(s, "../") || strings.IndexByte(s, 0) >= 0 {
 		return "", false
 	}
-	if b.known(s) {
+	if b.knows(s) {
 		return s, true
 	}
 	for _, final := range finals(s) {
-		if b.known(final) {
+		if b.knows(final) {
 			return final, true
+		}
+		if len(path.Base(final)) < cutFrom || b.begins == nil || b.tries > triesMax {
+			continue
+		}
+		b.tries += triesMax / 100 // a directory is read
+		if cut := b.begins(final); len(cut) == 1 && b.knows(cut[0]) {
+			return cut[0], true
 		}
 	}
 	if !deletes {
 		return "", false
 	}
 	for dir := parent(s); dir != ""; s, dir = dir, parent(dir) {
-		if b.known(dir) {
+		if b.knows(dir) {
 			return s, true // the topmost that is not ours
 		}
 	}
 	return "", false
+}
+
+// knows is known within bounds.
+func (b *blamer) knows(name string) bool {
+	b.tries++
+	return b.tries < triesMax && b.known(name)
 }
 
 // finals are the names that a temporary file .NAME.XXXXXX may be for. (rsync 3.5.0 receiver.c,

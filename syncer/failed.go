@@ -19,6 +19,7 @@ type Failed struct {
 	Reason string // one line, without control characters
 	Class  Class
 	Errno  syscall.Errno // 0 where none is known
+	Ends   bool          // it ends the whole push: it is not sent along with others
 	Count  int           // failures in a row
 	First  time.Time     // when the change was seen that did not arrive
 	Last   time.Time     // when it was tried last
@@ -34,6 +35,7 @@ type failedJSON struct {
 	Reason    string        `json:"reason"`
 	Class     Class         `json:"class"`
 	Errno     syscall.Errno `json:"errno,omitempty"`
+	Ends      bool          `json:"ends,omitempty"`
 	Count     int           `json:"count"`
 	First     time.Time     `json:"first"`
 	Last      time.Time     `json:"last"`
@@ -42,7 +44,7 @@ type failedJSON struct {
 
 // MarshalJSON implements json.Marshaler: "path" holds the name, or where it is not UTF-8 "path_bytes" in base64.
 func (f Failed) MarshalJSON() ([]byte, error) {
-	j := failedJSON{"", nil, f.Tree, f.Paths, f.Reason, f.Class, f.Errno, f.Count, f.First, f.Last, f.Next}
+	j := failedJSON{"", nil, f.Tree, f.Paths, f.Reason, f.Class, f.Errno, f.Ends, f.Count, f.First, f.Last, f.Next}
 	if utf8.ValidString(f.Path) {
 		j.Path = f.Path
 	} else {
@@ -60,7 +62,7 @@ func (f *Failed) UnmarshalJSON(b []byte) error {
 	if j.PathBytes != nil {
 		j.Path = string(j.PathBytes)
 	}
-	*f = Failed{j.Path, j.Tree, j.Paths, j.Reason, j.Class, j.Errno, j.Count, j.First, j.Last, j.Next}
+	*f = Failed{j.Path, j.Tree, j.Paths, j.Reason, j.Class, j.Errno, j.Ends, j.Count, j.First, j.Last, j.Next}
 	return nil
 }
 

@@ -68,9 +68,12 @@ func (l *ledger) add(now time.Time, f Failed) {
 	}
 	e.Tree = e.Tree || f.Tree
 	e.Paths = max(1, f.Paths)
-	e.Reason, e.Class, e.Errno = f.Reason, f.Class, f.Errno
-	e.Count++
+	e.Reason, e.Class, e.Errno, e.Ends = f.Reason, f.Class, f.Errno, f.Ends
 	e.Last = now
+	if e.Count > 0 && now.Before(e.Next) {
+		return // it came along with others before its time, which is no reason to wait longer
+	}
+	e.Count++
 	e.Next = now.Add(l.wait(now, e))
 }
 

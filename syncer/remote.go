@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/rate"
@@ -344,6 +345,9 @@ func (d *remote) push(ctx context.Context, src *source.Tree, j *sender.Job) (sen
 		res, err = d.link.run(ctx, src, d.options(), j)
 	}
 	res.Problems = append(res.Problems, blame.problems...)
+	if err != nil {
+		res.Problems = append(res.Problems, blame.asides...)
+	}
 	d.said = blame.unknown
 	if err == nil && !res.Partial {
 		batch.drop(blame.blamed)
@@ -362,7 +366,16 @@ func (d *remote) blamer(src *source.Tree, j *sender.Job) *blamer {
 		_, err := src.Lstat(name) // of a walk the names are forgotten
 		return err == nil
 	}
-	j.Blame, j.Hush, j.Withheld = b.take, d.cfg.Keep, d.withheld
+	b.begins = func(name string) (out []string) {
+		entries, _, _ := src.ReadDir(parent(name))
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name, name) {
+				out = append(out, e.Name)
+			}
+		}
+		return out
+	}
+	j.Blame, j.Aside, j.Hush, j.Withheld = b.take, b.aside, d.cfg.Keep, d.withheld
 	return b
 }
 

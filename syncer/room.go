@@ -15,9 +15,9 @@ import (
 // roomPoll is how often a full local target is looked at.
 const roomPoll = time.Second
 
-// errWithheld says that a file was not sent along with what is above it, because the target had no room
-// for it: it is tried by itself.
-var errWithheld = errors.New("not sent now: there was no room for it on the target")
+// errWithheld says that a file was not sent along with what is above it, because it ends the push of all:
+// it is tried by itself.
+var errWithheld = errors.New("not sent along with others, since the target gives up on it")
 
 // Failed is the ledger: what is not on the target and why, in the order of the paths. It is safe for
 // concurrent use.
@@ -50,7 +50,7 @@ func (s *Syncer) withheld(paths []Path) func(string) error {
 	defer s.mu.Unlock()
 	out := map[string]error{}
 	for name, e := range s.ledger.entries {
-		if e.noRoom() && !e.Tree && !named[name] {
+		if e.Ends && !e.Tree && !named[name] {
 			out[s.transferName(name)] = fmt.Errorf("%w: %s", errWithheld, e.Reason)
 		}
 	}

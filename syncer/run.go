@@ -62,7 +62,7 @@ func (s *Syncer) Run(ctx context.Context, feed Feed, observe func(Outcome)) erro
 		o := Outcome{Batch: b}
 		o.Report, o.Err = s.Push(ctx, b)
 		o.Took = time.Since(start)
-		if o.Err != nil && !s.ranFull(feed, &o) {
+		if o.Err != nil && !s.gaveUp(feed, &o) {
 			failures++
 			o.Class, o.Remedy = Classify(o.Err)
 			o.Failures, o.Retry = failures, s.retry(o.Err, o.Class, failures)
@@ -87,22 +87,25 @@ func (s *Syncer) retry(err error, c Class, failures int) time.Duration {
 	return d
 }
 
-// ranFull gives back the batch of a push that ended in an error. A file for which a peer had no room ended it
-// then and there: that one waits for itself, and comes no more along with the directories above it. Where it
-// was all of the batch, the push has done what it could: then it is no error.
-func (s *Syncer) ranFull(feed Feed, o *Outcome) bool {
-	full := map[string]bool{}
+// gaveUp gives back the batch of a push that ended in an error. A peer ends it then and there for a file that
+// it cannot write, as on a full disk: that one waits for itself, and comes no more along with the directories
+// above it. Where it was all of the batch, the push has done what it could: then it is no error.
+func (s *Syncer) gaveUp(feed Feed, o *Outcome) bool {
+	bad := map[string]bool{}
 	var failures []Failed
 	for _, p := range o.Report.Problems {
-		if f := s.failedOf(p); f.noRoom() && !full[f.Path] {
-			full[f.Path] = true
+		f := s.failedOf(p)
+		var said *peerError
+		f.Ends = errors.As(p.Err, &said) && ExitCode(Report{}, o.Err) == CodeFile
+		if (f.Ends || f.noRoom()) && !bad[f.Path] {
+			bad[f.Path] = true
 			failures = append(failures, f)
 		}
 	}
 	rest := o.Batch
 	rest.Paths = nil
 	for _, p := range o.Batch.Paths {
-		if !full[p.Name] {
+		if !bad[p.Name] {
 			rest.Paths = append(rest.Paths, p)
 		}
 	}

@@ -105,7 +105,6 @@ type Syncer struct {
 	resumed   bool           // an earlier run had got so far
 	vanished  map[string]int // how often in a row a path was gone when it was read
 	suspects  suspects
-	full      bool             // the last push ended because a local target was full or read-only
 	now       func() time.Time // time.Now, but in tests
 	mounts    mounts
 	links     links

@@ -65,6 +65,8 @@ type Job struct {
 	// Blame, if not nil, takes a message that says what the peer could not do, raw, and says whether it is
 	// known by it which path failed. One that is not makes the run Partial.
 	Blame func(message []byte) bool
+	// Aside, if not nil, takes the peer's other errors.
+	Aside func(message []byte)
 	// Hush makes what Blame knows no error for the Sink: whoever reads the problems has it from there.
 	Hush bool
 	// Withheld, if not nil, says why the data of a file are not sent although the peer asks for them:

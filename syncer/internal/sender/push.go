@@ -303,10 +303,7 @@ func (p *push) message(m wire.Message) error {
 	sink := p.o.Sink
 	switch m.Tag {
 	case wire.TagErrorXfer, wire.TagError, wire.TagWarning, wire.TagInfo:
-		told := m.Tag == wire.TagErrorXfer && p.job.Blame != nil && p.job.Blame(m.Data)
-		if m.Tag == wire.TagErrorXfer && !told {
-			p.res.Partial = true
-		}
+		told := p.blame(m)
 		p.res.Refused = cmp.Or(p.res.Refused, refusedOption(m.Data))
 		if p.o.MaxDelete >= 0 && bytes.HasPrefix(m.Data, []byte(deletesHeld)) {
 			p.res.IOError |= wire.IOErrorDelLimit
@@ -325,6 +322,18 @@ func (p *push) message(m wire.Message) error {
 		p.deleted(string(m.Data))
 	}
 	return nil
+}
+
+// blame takes a message that says what the peer could not do, and says whether the path is known.
+func (p *push) blame(m wire.Message) (told bool) {
+	switch {
+	case m.Tag == wire.TagErrorXfer:
+		told = p.job.Blame != nil && p.job.Blame(m.Data)
+		p.res.Partial = p.res.Partial || !told
+	case m.Tag == wire.TagError && p.job.Aside != nil:
+		p.job.Aside(m.Data)
+	}
+	return told
 }
 
 // deleted reports a name that the peer removed; directories come with a NUL behind.

@@ -77,3 +77,17 @@ func (l *lookout) end() {
 	l.stop()
 	l.done.Wait()
 }
+
+// reach asks for a target that could not be reached before: to plan a push of all that changed meanwhile
+// costs much, and would be in vain.
+func (s *Syncer) reach(ctx context.Context) error {
+	p, ok := s.target.(probed)
+	if !s.unreached || !ok {
+		return nil
+	}
+	if err := p.reach(ctx); err != nil {
+		return err
+	}
+	s.unreached = false
+	return nil
+}

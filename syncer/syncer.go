@@ -331,20 +331,6 @@ func (s *Syncer) open(ctx context.Context, o source.Options) (*source.Tree, erro
 	return tree, nil
 }
 
-// reach asks for a target that could not be reached before: to plan a push of all that changed meanwhile
-// costs much, and would be in vain.
-func (s *Syncer) reach(ctx context.Context) error {
-	p, ok := s.target.(probed)
-	if !s.unreached || !ok {
-		return nil
-	}
-	if err := p.reach(ctx); err != nil {
-		return err
-	}
-	s.unreached = false
-	return nil
-}
-
 // Look says whether the source is there and who it was, and whether a target that could not be reached can be
 // by now, as Push does before anything else. It is for Push's goroutine.
 func (s *Syncer) Look(ctx context.Context) error {

@@ -25,6 +25,7 @@ type localDir struct {
 	umask  uint32
 	rules  *filter.List     // as they are for the target's root
 	root   *source.Identity // who the target is; nil before the first push
+	swept  local.Swept
 }
 
 func newLocal(cfg *Config, p place) pusher {
@@ -110,7 +111,7 @@ func (l *localDir) check() error {
 }
 
 func (l *localDir) options(j *job) local.Options {
-	o := local.Options{Set: l.cfg.Options, Umask: l.umask, Sink: l.cfg.Sink}
+	o := local.Options{Set: l.cfg.Options, Umask: l.umask, Sink: l.cfg.Sink, Swept: &l.swept}
 	o.Delete, o.Filter, o.BackupDir = j.prune, l.rules, j.backupDir
 	return o
 }

@@ -35,6 +35,9 @@ type Config struct {
 	NewSource bool
 	// Marker is a name below the source without which nothing is pushed; "": none is needed.
 	Marker string
+	// Resumed says that an earlier run brought everything to the target, and that batches name all that
+	// changed since: no full push is waited for.
+	Resumed bool
 	// Keep says that the Syncer lives on after a push: a missing source is waited for,
 	// what was sent is remembered, and connections are kept. Nobody is asked for a password.
 	Keep bool

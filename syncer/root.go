@@ -69,7 +69,8 @@ func (s *Syncer) checkRoot(ctx context.Context, tree *source.Tree) error {
 			fmt.Errorf("%w: %q holds nothing, and --delete would empty %s", ErrEmptySource, s.WatchRoot(), path.Clean(s.cfg.Target.String())),
 			"is it mounted? --allow-empty says that it is meant")
 	}
-	s.root, s.seen, s.pushed, s.suspect = &id, true, false, suspect
+	s.pushed = !s.seen && s.cfg.Resumed && !s.cfg.NewSource && !suspect
+	s.root, s.seen, s.suspect = &id, true, suspect
 	return nil
 }
 

@@ -35,6 +35,7 @@ const sinceSlack = time.Minute
 type Path struct {
 	Name    string
 	Tree    bool // everything at or below it may differ
+	Level   bool // of a directory: the names in it may differ, but not what is below its subdirectories
 	Content bool // its bytes may differ whatever size and time say
 }
 
@@ -44,6 +45,11 @@ type Batch struct {
 	Paths  []Path
 	Oldest time.Time // when the earliest of the changes was seen
 	Moves  []Move    // in the order in which they happened
+
+	// MaxDelete, where it is not nil, stands for Config.MaxDelete in this push.
+	MaxDelete *int64
+	// Verify says that nothing is known to have changed: the target is looked at. Checksum: by content.
+	Verify, Checksum bool
 }
 
 // Move is a hint that what is at To was at From before, both relative to the watched
@@ -256,7 +262,7 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 	if j.backupDir, err = dated(s.cfg.BackupDir, s.now()); err != nil {
 		return Report{}, report.Fail(CodeUsage, err, "")
 	}
-	if s.pushed && !b.Oldest.IsZero() {
+	if s.pushed && !b.Verify && !b.Oldest.IsZero() {
 		// Either the clock was set since, or both are the same: the earlier one sees more.
 		j.since = time.Now().Add(-time.Since(b.Oldest))
 		if b.Oldest.Round(0).Before(j.since) {
@@ -264,6 +270,7 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 		}
 		j.since = j.since.Add(-sinceSlack)
 	}
+	defer s.with(&b)()
 	rep, full, err := s.push(ctx, tree, b, j)
 	if err != nil && ctx.Err() != nil {
 		// Whatever broke, it broke because we were told to end.
@@ -277,6 +284,19 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 	}
 	s.rename(&rep)
 	return rep, err
+}
+
+// with sets what b asks for beyond the options, and gives what takes it back. Targets read the options
+// when a push begins.
+func (s *Syncer) with(b *Batch) (undo func()) {
+	was := s.cfg.Options
+	if b.MaxDelete != nil {
+		s.cfg.MaxDelete = *b.MaxDelete
+	}
+	if b.Verify && b.Checksum {
+		s.cfg.Checksum = true
+	}
+	return func() { s.cfg.Options = was }
 }
 
 // guarded are the options for reading the source, with what must not be looked at: below
@@ -311,7 +331,7 @@ func (s *Syncer) push(ctx context.Context, tree *source.Tree, b Batch, j job) (R
 			}
 			return rep, true, err
 		}
-		paths = append(paths, source.Path{Name: s.transferName(p.Name), Tree: p.Tree, Content: p.Content})
+		paths = append(paths, source.Path{Name: s.transferName(p.Name), Tree: p.Tree, Level: p.Level, Content: p.Content})
 	}
 	hints, both := s.hints(&b)
 	plan, err := tree.Plan(ctx, append(paths, both...))

@@ -16,12 +16,12 @@ func isRemote(source string) bool {
 // places is where the sync reads and writes.
 func (s *Settings) places() places.Sync {
 	return places.Sync{
-		Source: s.Source, Targets: []string{s.Target}, Port: s.Port,
+		Source: s.Source, Targets: append([]string{s.Target}, s.Also...), Port: s.Port,
 		Delete: s.Delete, OneFileSystem: s.OneFileSystem, Relative: s.Relative, Listed: s.Files != nil,
 	}
 }
 
-// claim takes the target for as long as the sync runs. Where others cannot be seen, warn gets why, and the
+// claim takes the targets for as long as the sync runs. Where others cannot be seen, warn gets why, and the
 // sync runs nevertheless.
 func (s *Settings) claim(warn func(error)) (release func(), err error) {
 	release, err = places.Claim(s.places())

@@ -26,6 +26,7 @@ type localDir struct {
 	rules  *filter.List     // as they are for the target's root
 	root   *source.Identity // who the target is; nil before the first push
 	most   room             // the most that was free in failed pushes since the last that reached its end
+	swept  local.Swept
 }
 
 func newLocal(cfg *Config, p place) pusher {
@@ -114,7 +115,7 @@ func (l *localDir) check() error {
 }
 
 func (l *localDir) options(j *job) local.Options {
-	o := local.Options{Set: l.cfg.Options, Umask: l.umask, Sink: l.cfg.Sink}
+	o := local.Options{Set: l.cfg.Options, Umask: l.umask, Sink: l.cfg.Sink, Swept: &l.swept}
 	o.Delete, o.Filter, o.BackupDir = j.prune, l.rules, j.backupDir
 	return o
 }

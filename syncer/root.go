@@ -69,7 +69,7 @@ func (s *Syncer) checkRoot(ctx context.Context, tree *source.Tree) error {
 			fmt.Errorf("%w: %q holds nothing, and --delete would empty %s", ErrEmptySource, s.WatchRoot(), path.Clean(s.cfg.Target.String())),
 			"is it mounted? --allow-empty says that it is meant")
 	}
-	s.pushed = !s.seen && s.resumed && !suspect
+	s.pushed = !s.seen && s.resumed && !s.cfg.NewSource && !suspect
 	s.root, s.seen, s.suspect = &id, true, suspect
 	return nil
 }

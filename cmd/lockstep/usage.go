@@ -150,7 +150,7 @@ Exit codes, as in rsync(1)
    4  what was asked cannot be done, here or on the other side
    5  the daemon refused: unknown module, wrong password, too many connections
   10  no connection
-  11  the target, or a file of rules, could not be opened
+  11  the target, or a file of rules, could not be opened; another sync writes there
   12  the connection broke, or what came over it was wrong
   14  the remote shell could not be started
   20  a signal ended it (with --watch: the second one)

@@ -21,7 +21,7 @@ func (s *Settings) places() places.Sync {
 	}
 }
 
-// claim takes the target for as long as the sync runs. Where others cannot be seen, warn gets why, and the
+// claim takes the targets for as long as the sync runs. Where others cannot be seen, warn gets why, and the
 // sync runs nevertheless.
 func (s *Settings) claim(warn func(error)) (release func(), err error) {
 	release, err = places.Claim(s.places())

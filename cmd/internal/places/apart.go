@@ -41,7 +41,26 @@ func Check(s Sync) error {
 		}
 		errs = append(errs, s.apart(table, &from, content, t.Path))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return s.distinct()
+}
+
+// distinct refuses two targets that are in one another.
+func (s *Sync) distinct() error {
+	e, err := s.entry()
+	if err != nil {
+		return err
+	}
+	for i := range e.Targets {
+		for k := range i {
+			if e.Targets[i].meets(&e.Targets[k]) {
+				return fmt.Errorf("target %q and target %q are one place, or in one another: each is to be a place of its own", e.Targets[k].Written, e.Targets[i].Written)
+			}
+		}
+	}
+	return nil
 }
 
 func isRoot(target string) error {

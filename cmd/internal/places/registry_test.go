@@ -155,3 +155,23 @@ func TestRunDirIsOurs(t *testing.T) {
 		t.Error("a symlink is taken")
 	}
 }
+
+// The targets of one sync are places of their own.
+func TestTargetsApart(t *testing.T) {
+	root := claims(t)
+	for _, test := range []struct {
+		targets []string
+		fine    bool
+	}{
+		{[]string{"b", "c"}, true},
+		{[]string{"b", "h::m", "h::n", "h:/x", "i:/x"}, true},
+		{[]string{"b", "to-b"}, false},
+		{[]string{"b/sub", "c", "b"}, false},
+		{[]string{"h::m", "u@h::m/"}, false},
+		{[]string{"h:/x/y", "h:/x"}, false},
+	} {
+		if err := Check(sync(root, "a/", test.targets...)); (err == nil) != test.fine {
+			t.Errorf("%q: %v", test.targets, err)
+		}
+	}
+}

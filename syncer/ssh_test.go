@@ -118,9 +118,8 @@ func TestSSHPaths(t *testing.T) {
 func homeShell(t *testing.T, home string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "my shell")
-	text := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = -l ] && shift 2\nshift\nHOME=%s\nexport HOME\ncd\nexec sh -c \"$*\"\n", home)
-	must(t, os.WriteFile(path, []byte(text), 0o755))
-	return "'" + path + "'"
+	text := fmt.Sprintf("[ \"$1\" = -l ] && shift 2\nshift\nHOME=%s\nexport HOME\ncd\nexec sh -c \"$*\"", home)
+	return "'" + syncertest.Script(t, path, text) + "'"
 }
 
 func batch(names ...string) syncer.Batch {

@@ -40,11 +40,7 @@ func tinySizes() sizes {
 // script makes a program that does nothing but what the shell script says.
 func script(t *testing.T, text string) string {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+text), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return name
+	return syncertest.Script(t, filepath.Join(t.TempDir(), "program"), text)
 }
 
 // TestEndToEnd measures everything on trees that are as small as can be.

@@ -55,9 +55,7 @@ type place struct {
 // noShell is a remote shell that is none: the reference needs no encryption.
 func noShell(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "rsh")
-	must(t, os.WriteFile(path, []byte("#!/bin/sh\nshift\nexec sh -c \"$*\"\n"), 0o755))
-	return path
+	return syncertest.Script(t, filepath.Join(t.TempDir(), "rsh"), `shift; exec sh -c "$*"`)
 }
 
 func (r row) check(t *testing.T, root, kind string, p place) {

@@ -41,7 +41,7 @@ test: deps ## all tests, with what they need installed first
 	$(GO) test ./...
 
 race: deps ## all tests under the race detector
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=50 $(GO) test -race ./... # each program waits a second before it ends, if not told otherwise
 
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	sh .ci/fuzz $(FUZZTIME)

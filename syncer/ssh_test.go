@@ -86,6 +86,7 @@ func TestSSHPartial(t *testing.T) {
 // Names mean themselves on their way through a shell; only a tilde at the beginning is the home
 // directory, and an empty path.
 func TestSSHPaths(t *testing.T) {
+	syncertest.SkipUnderRace(t, "forty pushes that differ in their quotes")
 	r, _ := newSSHRig(t)
 	write(t, r.in("f"), "x")
 	top := r.dst
@@ -234,7 +235,7 @@ func TestSSHMany(t *testing.T) {
 	r.mustBeWhole(s.Push(t.Context(), syncer.Full()))
 	files := descriptors(t)
 	n := 200
-	if testing.Short() {
+	if testing.Short() || syncertest.UnderRace {
 		n = 20
 	}
 	for i := range n {

@@ -45,6 +45,7 @@ func script(t *testing.T, text string) string {
 
 // TestEndToEnd measures everything on trees that are as small as can be.
 func TestEndToEnd(t *testing.T) {
+	syncertest.SkipUnderRace(t, "lockstep is measured as it is built for use, without it")
 	syncertest.NeedRsync(t)
 	lockstep := filepath.Join(t.TempDir(), "lockstep")
 	if out, err := exec.Command("go", "build", "-o", lockstep, "../lockstep").CombinedOutput(); err != nil {

@@ -20,9 +20,7 @@ func TestMatrix(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("owners, devices and chroot need root")
 	}
-	if underRace {
-		t.Skip("what runs beside one another is the same for all rows: the packages' own tests and the scripts are enough for the race detector")
-	}
+	syncertest.SkipUnderRace(t, "what runs beside one another is the same for all rows")
 	top := t.TempDir()
 	d := syncertest.StartDaemon(t, syncertest.DaemonConfig{Chroot: true, Modules: []syncertest.Module{{Name: "m", Path: top}}})
 	sshd := syncertest.StartSSHD(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/rate"
@@ -18,6 +19,8 @@ type remote struct {
 	cfg  *Config
 	link link
 	sent recent
+	// begun is a time before the push at work looked at the source, ended when the last one was over.
+	begun, ended time.Time
 	// limit is --bwlimit, kept over all connections.
 	limit *rate.Limiter
 
@@ -55,6 +58,7 @@ func (d *remote) with(cfg *Config) *remote {
 
 // full pushes everything, listing it meanwhile where that can be.
 func (d *remote) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
+	d.begun = time.Now()
 	top, err := src.Lstat(src.Top())
 	if err != nil {
 		return Report{}, report.Fail(CodePartial, fmt.Errorf("look at the source: %w", err), "")
@@ -83,6 +87,7 @@ func (d *remote) lister(src *source.Tree, j job) lister {
 // partial pushes exactly what the plan says. To a peer that cannot delete single names it
 // says what the directories hold that they were in, and the peer prunes those.
 func (d *remote) partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
+	d.begun = d.ended // the plan was made meanwhile
 	links, err := d.relink(ctx, src, &j)
 	if err != nil {
 		return links, err
@@ -141,7 +146,7 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 			return Report{}, err
 		}
 	}
-	if l.entries.Len() == 0 {
+	if l.entries.Len() == 0 && d.sent.above(plan.Entries, plan.Parents) {
 		return Report{Problems: l.problems}, nil
 	}
 	for _, e := range plan.Parents {
@@ -308,7 +313,8 @@ func reportOf(res sender.Result) Report {
 // push does one run. An option of our own that the peer is configured to refuse is left out from
 // then on.
 func (d *remote) push(ctx context.Context, src *source.Tree, j *sender.Job) (sender.Result, error) {
-	var batch sending
+	batch := sending{begun: d.begun}
+	defer func() { d.ended = time.Now() }()
 	if d.cfg.Keep {
 		j.Sent = batch.add
 	}
@@ -317,7 +323,7 @@ func (d *remote) push(ctx context.Context, src *source.Tree, j *sender.Job) (sen
 		if res.Refused == missingArgs {
 			return res, sender.ErrNoMissingArgs
 		}
-		batch = sending{}
+		batch = sending{begun: d.begun}
 		res, err = d.link.run(ctx, src, d.options(), j)
 	}
 	if err == nil && !res.Partial {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/rate"
@@ -20,6 +21,8 @@ type remote struct {
 	cfg  *Config
 	link link
 	sent recent
+	// begun is a time before the push at work looked at the source, ended when the last one was over.
+	begun, ended time.Time
 	// limit is --bwlimit, kept over all connections.
 	limit *rate.Limiter
 	// backupDir is that of the push that runs.
@@ -74,6 +77,7 @@ func (d *remote) reach(ctx context.Context) error {
 // full pushes everything, listing it meanwhile where that can be.
 func (d *remote) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
 	d.backupDir = j.backupDir
+	d.begun = time.Now()
 	top, err := src.Lstat(src.Top())
 	if err != nil {
 		return Report{}, report.Fail(CodePartial, fmt.Errorf("look at the source: %w", err), "")
@@ -103,6 +107,7 @@ func (d *remote) lister(src *source.Tree, j job) lister {
 // says what the directories hold that they were in, and the peer prunes those.
 func (d *remote) partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
 	d.backupDir = j.backupDir
+	d.begun = d.ended // the plan was made meanwhile
 	links, err := d.relink(ctx, src, &j)
 	if err != nil {
 		return links, err
@@ -161,7 +166,7 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 			return Report{}, err
 		}
 	}
-	if l.entries.Len() == 0 {
+	if l.entries.Len() == 0 && d.sent.above(plan.Entries, plan.Parents) {
 		return Report{Problems: l.problems}, nil
 	}
 	for _, e := range plan.Parents {
@@ -330,7 +335,8 @@ func (d *remote) reportOf(res sender.Result) Report {
 // push does one run. An option of our own that the peer is configured to refuse is left out from
 // then on.
 func (d *remote) push(ctx context.Context, src *source.Tree, j *sender.Job) (sender.Result, error) {
-	var batch sending
+	batch := sending{begun: d.begun}
+	defer func() { d.ended = time.Now() }()
 	if d.cfg.Keep {
 		j.Sent = batch.add
 	}
@@ -340,7 +346,7 @@ func (d *remote) push(ctx context.Context, src *source.Tree, j *sender.Job) (sen
 		if res.Refused == missingArgs {
 			return res, sender.ErrNoMissingArgs
 		}
-		batch = sending{}
+		batch = sending{begun: d.begun}
 		*blame = *d.blamer(src, j)
 		res, err = d.link.run(ctx, src, d.options(), j)
 	}

@@ -23,7 +23,7 @@ import (
 var (
 	chaosSeeds = flag.Int("chaos.seeds", 1, "how many seeds TestChaos runs")
 	chaosFirst = flag.Uint64("chaos.first", 1, "the first of them")
-	chaosTime  = flag.Duration("chaos.time", 4*time.Second, "how long each seed changes the tree")
+	chaosTime  = flag.Duration("chaos.time", 2*time.Second, "how long each seed changes the tree")
 )
 
 // TestChaos changes a tree at random while it is kept in step with a local directory and

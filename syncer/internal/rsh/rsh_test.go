@@ -46,11 +46,7 @@ func TestSplit(t *testing.T) {
 // script is an executable remote shell.
 func script(t *testing.T, name, text string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return syncertest.Script(t, filepath.Join(t.TempDir(), name), text)
 }
 
 func mustNew(t *testing.T, cfg Config) *Shell {

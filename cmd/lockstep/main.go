@@ -45,6 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if done {
 		return 0
 	}
+	agent.WipePassword()
 	ctx, stop, release := signals(stderr)
 	defer release()
 	if !s.Watch {

@@ -37,6 +37,8 @@ func (l *line) addWatching() {
 		}
 		return nil
 	})
+	l.text("user", "", &s.User)
+	l.text("confine", "", &s.Confine)
 	l.text("log-level", "", &s.LogLevel)
 	l.text("log-format", "", &s.LogFormat)
 }

@@ -36,6 +36,10 @@ Watching
       --grace=TIME        how long a stop may take to send what is pending (default 10s)
       --no-tune           leave the kernel's inotify limits alone
       --no-prewarm        open a connection to a daemon when it is needed, not ahead
+      --user=NAME[:GROUP]
+                          become NAME, keeping of root's capabilities what is needed
+      --confine=HOW       auto: take away what lockstep does not need, where it cannot hurt;
+                          strict: more, with losses that are told; off (docs/security.md)
       --log-level=LEVEL   debug, info, warn or error (default info)
       --log-format=FORM   console or json (default console)
 

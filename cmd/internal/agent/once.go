@@ -24,6 +24,14 @@ func Once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 		return syncer.ExitCode(syncer.Report{}, err)
 	}
 	defer push.Close() // nothing is kept after one push
+	rights, err := s.confine()
+	if err != nil {
+		p.error(err)
+		return syncer.ExitCode(syncer.Report{}, err)
+	}
+	if s.Verbose > 1 && !s.Quiet {
+		p.line(rights.String())
+	}
 	start := time.Now()
 	rep, err := push.Push(ctx, syncer.Full())
 	p.end(&rep, err)

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"github.com/lockstep-sync/lockstep/cmd/internal/confine"
 )
 
 // CheckPasswordFile refuses a password file that others could read, as rsync does, before
@@ -53,6 +55,10 @@ func openPasswordFile(name string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// WipePassword takes RSYNC_PASSWORD, which was read, out of the environment of this process and of
+// its children.
+func WipePassword() { confine.WipeEnv("RSYNC_PASSWORD") }
 
 // password is asked for when a daemon wants one. The file is read each time: a password
 // may change while we run.

@@ -3,6 +3,7 @@ package agent
 import (
 	"time"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/confine"
 	"github.com/lockstep-sync/lockstep/debounce"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/syncer/filter"
@@ -16,6 +17,8 @@ const (
 	// DefaultWatchTimeout is --timeout in --watch where none is given: a peer that went
 	// silent must not hold a push for ever.
 	DefaultWatchTimeout = time.Minute
+	// ConfineDefault is --confine of the command.
+	ConfineDefault = confine.Auto
 	// DefaultConTimeout is --contimeout in --watch where none is given.
 	DefaultConTimeout = 20 * time.Second
 )
@@ -35,18 +38,22 @@ type Settings struct {
 	DeleteUnmounted bool
 	Protocol        int // to announce; 0: the newest
 
-	Verbose                int
-	Quiet, Itemize, Stats  bool
-	Progress               bool
-	Human                  int // level of --human-readable: 0 digits, 1 groups of them, 2 and 3 units
-	Watch, NoTune          bool
-	Settle, MaxDelay       time.Duration
-	Quieter                []Quiet // first match counts
-	WatchBackend           string  // auto, inotify or fanotify
-	PollInterval           time.Duration
-	NoIndex                bool
-	Grace                  time.Duration
-	LogLevel, LogFormat    string
+	Verbose               int
+	Quiet, Itemize, Stats bool
+	Progress              bool
+	Human                 int // level of --human-readable: 0 digits, 1 groups of them, 2 and 3 units
+	Watch, NoTune         bool
+	Settle, MaxDelay      time.Duration
+	Quieter               []Quiet // first match counts
+	WatchBackend          string  // auto, inotify or fanotify
+	PollInterval          time.Duration
+	NoIndex               bool
+	Grace                 time.Duration
+	LogLevel, LogFormat   string
+	User                  string // to become: NAME[:GROUP]
+	// Confine is how much is taken from the process: auto, strict or off. Empty is off: what is
+	// taken is taken from all that the process does, so it is asked for by a main.
+	Confine                string
 	TimeoutGiven, ConGiven bool
 }
 

@@ -53,7 +53,10 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 		NoIndex:       s.NoIndex,
 		Logger:        watcherLog,
 	}
-	if !s.NoTune {
+	switch {
+	case s.tunesFirst():
+		tune(ctx, push.WatchRoot(), push.Excluded, watcherLog)
+	case !s.NoTune:
 		watching.Tune = func(ctx context.Context) { tune(ctx, push.WatchRoot(), push.Excluded, watcherLog) }
 		watching.GrowQueue = growQueue
 	}
@@ -61,6 +64,11 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 	if err != nil {
 		return fmt.Errorf("watch %q: %w", push.WatchRoot(), err)
 	}
+	rep, err := s.confine()
+	if err != nil {
+		return err
+	}
+	logPrivileges(log, rep)
 	line := debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay), Quiet: quietFor(s.Quieter)})
 	return run(ctx, s, stop, watch, line, push, j)
 }

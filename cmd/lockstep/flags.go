@@ -18,7 +18,6 @@ import (
 func parse(args []string, stdout io.Writer) (s *agent.Settings, done bool, err error) {
 	d := agent.Defaults()
 	s = &d
-	s.Confine = agent.ConfineDefault
 	if p, ok := os.LookupEnv("RSYNC_PASSWORD"); ok {
 		s.Password, s.HasPassword = p, true
 	}

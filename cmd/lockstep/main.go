@@ -46,6 +46,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	agent.WipePassword()
+	if s.Confine == "" {
+		s.Confine = agent.ConfineDefault
+	}
 	ctx, stop, release := signals(stderr)
 	defer release()
 	if !s.Watch {

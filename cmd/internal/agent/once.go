@@ -9,9 +9,29 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
-// Once pushes the source to the target and returns rsync's exit code. It writes to out
-// what rsync would, and errors to errw.
+// Once pushes the source to each target in turn and returns rsync's exit code, the first one that is not
+// 0. It writes to out what rsync would, and errors to errw.
 func Once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
+	p := newPrinter(&s, out, errw)
+	rights, err := s.confine()
+	if err != nil {
+		p.error(err)
+		return syncer.ExitCode(syncer.Report{}, err)
+	}
+	if s.Verbose > 1 && !s.Quiet {
+		p.line(rights.String())
+		p.flush()
+	}
+	code := syncer.CodeOK
+	for _, one := range s.Each() {
+		if c := once(ctx, one, out, errw); code == syncer.CodeOK {
+			code = c
+		}
+	}
+	return code
+}
+
+func once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 	p := newPrinter(&s, out, errw)
 	cfg, err := s.config(p.sink())
 	if err != nil {
@@ -24,14 +44,6 @@ func Once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 		return syncer.ExitCode(syncer.Report{}, err)
 	}
 	defer push.Close() // nothing is kept after one push
-	rights, err := s.confine()
-	if err != nil {
-		p.error(err)
-		return syncer.ExitCode(syncer.Report{}, err)
-	}
-	if s.Verbose > 1 && !s.Quiet {
-		p.line(rights.String())
-	}
 	start := time.Now()
 	rep, err := push.Push(ctx, syncer.Full())
 	p.end(&rep, err)

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,37 +15,46 @@ import (
 
 // needs are what the process has to be able to do for these settings, which are valid.
 func (s *Settings) needs() (confine.Needs, error) {
-	target, err := syncer.ParseTarget(s.Target)
-	if err != nil {
-		return confine.Needs{}, err
-	}
 	n := confine.Needs{
-		Level:    s.Confine,
+		Level:    cmp.Or(s.Confine, confine.Off),
 		Watch:    s.Watch,
 		Fanotify: s.WatchBackend == watcher.BackendFanotify,
 		Inotify:  s.WatchBackend == watcher.BackendInotify,
 		Tune:     s.Watch && !s.NoTune,
-		Exec:     target.Shell() || target.Remote() && s.Rsh != "",
-		Local:    !target.Remote(),
-		Secret:   target.Remote() && !target.Shell(),
 
 		Owners: s.Owner || s.Group, Devices: s.Devices, Xattrs: s.Xattrs, Atimes: s.Atimes,
 		ReadsAnywhere: s.CopyLinks || s.CopyUnsafeLinks || s.CopyDirlinks,
 		Read:          []string{s.Source},
 	}
-	if n.Level == "" {
-		n.Level = confine.Off
-	}
 	if s.PasswordFile != "" && s.PasswordFile != "-" {
 		n.Read = append(n.Read, filepath.Dir(s.PasswordFile)) // the file may be replaced
 	}
-	if n.Local {
-		n.Write = s.writes(target.Path)
+	for _, one := range s.Each() {
+		if err := one.addNeeds(&n); err != nil {
+			return n, err
+		}
 	}
+	var err error
 	if s.User != "" {
 		n.User, err = confine.ParseUser(s.User)
 	}
 	return n, err
+}
+
+// addNeeds adds what one target takes.
+func (s *Settings) addNeeds(n *confine.Needs) error {
+	target, err := syncer.ParseTarget(s.Target)
+	switch {
+	case err != nil:
+		return err
+	case !target.Remote():
+		n.Local = true
+		n.Write = append(n.Write, s.writes(target.Path)...)
+	case target.Shell() || s.Rsh != "":
+		n.Exec = true
+	}
+	n.Secret = n.Secret || target.Remote() && !target.Shell()
+	return nil
 }
 
 // writes are the places where a local target is written. Relative ones are below it.
@@ -66,14 +76,10 @@ func (s *Settings) confine() (confine.Report, error) {
 	}
 	plan := confine.Decide(n)
 	rep, err := plan.Apply()
-	return rep, failed(err)
-}
-
-func failed(err error) error {
-	if err == nil {
-		return nil
+	if err != nil {
+		return rep, &syncer.Failure{Code: syncer.CodeUnsupported, Err: err}
 	}
-	return &syncer.Failure{Code: syncer.CodeUnsupported, Err: err}
+	return rep, nil
 }
 
 // tunesFirst says that kernel limits must be raised before the user is changed, who could not.

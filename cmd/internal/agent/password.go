@@ -82,13 +82,20 @@ func (s *Settings) password() (string, error) {
 }
 
 func firstLine(r io.Reader, name string) (string, error) {
-	line, err := bufio.NewReader(io.LimitReader(r, 4096)).ReadString('\n')
+	const most = 4096
+	line, err := bufio.NewReader(io.LimitReader(r, most)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the password from %q: %w", name, err)
 	}
+	full := err != nil && len(line) == most
 	line = strings.TrimRight(line, "\r\n")
-	if line == "" {
+	switch {
+	case line == "":
 		return "", fmt.Errorf("the first line of %q, the password, is empty", name)
+	case full:
+		return "", fmt.Errorf("the first line of %q is %d bytes long or longer: that is no password", name, most)
+	case strings.ContainsRune(line, 0):
+		return "", fmt.Errorf("the first line of %q holds a NUL: that is no password", name)
 	}
 	return line, nil
 }

@@ -18,7 +18,9 @@ func TestNeeds(t *testing.T) {
 	}{
 		{"daemon", func(s *Settings) { s.Target = "h::m/"; s.PasswordFile = "/etc/secrets/p" },
 			confine.Needs{Level: "off", Owners: true, Devices: true, Secret: true, Read: []string{"/src/", "/etc/secrets"}}},
-		{"local", func(s *Settings) { s.Target, s.TempDir, s.BackupDir, s.Owner, s.Group, s.Devices = "/dst", "/tmp/t", "old", false, false, false },
+		{"local", func(s *Settings) {
+			s.Target, s.TempDir, s.BackupDir, s.Owner, s.Group, s.Devices = "/dst", "/tmp/t", "old", false, false, false
+		},
 			confine.Needs{Level: "off", Local: true, Read: []string{"/src/"}, Write: []string{"/dst", "/tmp/t"}}},
 		{"ssh", func(s *Settings) { s.Target, s.Confine = "h:/x", "strict" },
 			confine.Needs{Level: "strict", Owners: true, Devices: true, Exec: true, Read: []string{"/src/"}}},

@@ -51,7 +51,7 @@ func (p *Plan) restrictFiles() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := landlock.MustConfig(handled).RestrictPaths(rules...); err != nil {
+	if err := landlock.Config{HandledAccessFS: handled}.RestrictPaths(rules...); err != nil {
 		return "", fmt.Errorf("landlock: %w", err)
 	}
 	what := "writing"

@@ -45,6 +45,8 @@ func (l *line) addWatching() {
 	l.text("state-dir", "", &s.StateDir)
 	l.val("verify-every", "", duration(&s.VerifyEvery))
 	l.set("verify-checksum", "", &s.VerifyChecksum)
+	l.text("user", "", &s.User)
+	l.text("confine", "", &s.Confine)
 	l.text("log-level", "", &s.LogLevel)
 	l.text("log-format", "", &s.LogFormat)
 }

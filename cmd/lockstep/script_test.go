@@ -61,6 +61,7 @@ func (l leakChecked) Run() int {
 //	json FILE                every line must be JSON
 //	make NAME                make a file; NAME is what stands within quotes in Go
 //	tmpfs DIR, unmount DIR   mount and unmount a file system
+//	disk IMAGE DIR           mount a file system in a file, which is made when it is first used
 func TestScripts(t *testing.T) {
 	root := t.TempDir()
 	open(t, root)
@@ -96,6 +97,7 @@ func TestScripts(t *testing.T) {
 			"json":    cmdJSON,
 			"make":    cmdMake,
 			"tmpfs":   cmdTmpfs,
+			"disk":    cmdDisk,
 			"unmount": cmdUnmount,
 		},
 	})
@@ -111,13 +113,15 @@ func open(t testing.TB, dir string) {
 	}
 }
 
-// condition knows [root] and [mount], the right to mount.
+// condition knows [root], [mount], the right to mount, and [loop], to mount a file.
 func condition(name string) (bool, error) {
 	switch name {
 	case "root":
 		return os.Geteuid() == 0, nil
 	case "mount":
 		return mayMount()
+	case "loop":
+		return mayLoop()
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
@@ -135,6 +139,15 @@ var mayMount = sync.OnceValues(func() (bool, error) {
 		return false, nil
 	}
 	return true, unix.Unmount(dir, 0)
+})
+
+var mayLoop = sync.OnceValues(func() (bool, error) {
+	if ok, err := mayMount(); !ok {
+		return false, err
+	}
+	_, mkfs := exec.LookPath("mkfs.ext4")
+	loop, _ := exec.Command("losetup", "--find").Output()
+	return mkfs == nil && len(loop) > 0, nil
 })
 
 // exitCode is the code that err, of an exec.Cmd, tells.

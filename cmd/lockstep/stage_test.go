@@ -406,6 +406,18 @@ func cmdTmpfs(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { unix.Unmount(dir, unix.MNT_DETACH) })
 }
 
+func cmdDisk(ts *testscript.TestScript, neg bool, args []string) {
+	usage1(ts, neg, len(args) == 2, "disk IMAGE DIR")
+	image, dir := ts.MkAbs(args[0]), ts.MkAbs(args[1])
+	if _, err := os.Stat(image); err != nil {
+		ts.Check(os.WriteFile(image, nil, 0o600))
+		ts.Check(os.Truncate(image, 8<<20))
+		ts.Check(ts.Exec("mkfs.ext4", "-q", "-F", image))
+	}
+	ts.Check(ts.Exec("mount", "-o", "loop", image, dir))
+	ts.Defer(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+}
+
 func cmdUnmount(ts *testscript.TestScript, neg bool, args []string) {
 	usage1(ts, neg, len(args) == 1, "unmount DIR")
 	ts.Check(unix.Unmount(ts.MkAbs(args[0]), unix.MNT_DETACH))

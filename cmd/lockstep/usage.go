@@ -44,6 +44,10 @@ Watching
                           what others changed there (as 24h); --verify-checksum: by content
       --no-tune           leave the kernel's inotify limits alone
       --no-prewarm        open a connection to a daemon when it is needed, not ahead
+      --user=NAME[:GROUP]
+                          become NAME, keeping of root's capabilities what is needed
+      --confine=HOW       auto: take away what lockstep does not need, where it cannot hurt;
+                          strict: more, with losses that are told; off (docs/security.md)
       --log-level=LEVEL   debug, info, warn or error (default info)
       --log-format=FORM   console or json (default console)
 

@@ -12,6 +12,16 @@ import (
 // Once pushes the source to each target in turn and returns rsync's exit code, the first one that is not
 // 0. It writes to out what rsync would, and errors to errw.
 func Once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
+	p := newPrinter(&s, out, errw)
+	rights, err := s.confine()
+	if err != nil {
+		p.error(err)
+		return syncer.ExitCode(syncer.Report{}, err)
+	}
+	if s.Verbose > 1 && !s.Quiet {
+		p.line(rights.String())
+		p.flush()
+	}
 	code := syncer.CodeOK
 	for _, one := range s.Each() {
 		if c := once(ctx, one, out, errw); code == syncer.CodeOK {

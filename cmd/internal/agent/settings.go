@@ -3,6 +3,7 @@ package agent
 import (
 	"time"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/confine"
 	"github.com/lockstep-sync/lockstep/debounce"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/syncer/filter"
@@ -16,6 +17,8 @@ const (
 	// DefaultWatchTimeout is --timeout in --watch where none is given: a peer that went
 	// silent must not hold a push for ever.
 	DefaultWatchTimeout = time.Minute
+	// ConfineDefault is --confine of the command.
+	ConfineDefault = confine.Auto
 	// DefaultConTimeout is --contimeout in --watch where none is given.
 	DefaultConTimeout = 20 * time.Second
 )
@@ -60,6 +63,10 @@ type Settings struct {
 	DeleteLimit    Limit         // --max-delete; in --watch for any hour
 	DeleteDelay    time.Duration // how long a name must have been gone before it is deleted
 
+	User string // to become: NAME[:GROUP]
+	// Confine is how much is taken from the process: auto, strict or off. Empty is off: what is
+	// taken is taken from all that the process does, so it is asked for by a main.
+	Confine                string
 	TimeoutGiven, ConGiven bool
 }
 

@@ -17,6 +17,7 @@ func (s *Settings) Validate() error {
 	s.checkWatch(c)
 	s.checkTogether(c)
 	s.checkValues(c)
+	s.checkConfine(c)
 	c.check(isRemote(s.Source), "source %q is on another machine: lockstep pushes, it does not pull (a local name with a colon is written ./NAME)", s.Source)
 	c.check(s.Source == "", "the source is empty: give a directory or a file")
 	s.checkTargets(c)

@@ -40,6 +40,14 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 	if err != nil {
 		return fmt.Errorf("watch %q: %w", all.root(), err)
 	}
+	if s.tunesFirst() {
+		tune(ctx, all.root(), all.excluded, log)
+	}
+	rights, err := s.confine()
+	if err != nil {
+		return err
+	}
+	logPrivileges(log, rights)
 	return all.run(ctx, s, stop, watch, log)
 }
 
@@ -99,7 +107,7 @@ func (all replicas) watching(s Settings, log *zap.Logger) watcher.Config {
 		NoIndex:       s.NoIndex,
 		Logger:        log,
 	}
-	if !s.NoTune {
+	if !s.NoTune && !s.tunesFirst() {
 		cfg.Tune = func(ctx context.Context) { tune(ctx, all.root(), all.excluded, log) }
 		cfg.GrowQueue = growQueue
 	}

@@ -86,6 +86,7 @@ func hello(w io.Writer, r *bufio.Reader, o *Options, m *Module) (protocol int, m
 			report.Because(fmt.Errorf("%w: the daemon speaks protocol %d, at least %d is needed", wire.ErrProtocol, protocol, MinProtocol), ErrOldProtocol),
 			"rsync 3.0 or later is needed there")
 	}
+	asked := false
 	for range maxMOTD {
 		if line, err = readLine(r); err != nil {
 			return 0, false, fmt.Errorf("wait for module %q: %w", m.Name, err)
@@ -98,6 +99,10 @@ func hello(w io.Writer, r *bufio.Reader, o *Options, m *Module) (protocol int, m
 		case strings.HasPrefix(line, dialogError):
 			return 0, false, refused(line)
 		case strings.HasPrefix(line, "@RSYNCD: AUTHREQD "):
+			if asked { // each answer is material to guess the password from
+				return 0, false, fmt.Errorf("%w: the daemon asks for the password twice", wire.ErrProtocol)
+			}
+			asked = true
 			if err := authenticate(w, o, m, digests, strings.TrimPrefix(line, "@RSYNCD: AUTHREQD ")); err != nil {
 				return 0, false, err
 			}

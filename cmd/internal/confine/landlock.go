@@ -51,7 +51,8 @@ func (p *Plan) restrictFiles() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := landlock.Config{HandledAccessFS: handled}.RestrictPaths(rules...); err != nil {
+	domain := landlock.Config{HandledAccessFS: handled}
+	if err := domain.RestrictPaths(rules...); err != nil {
 		return "", fmt.Errorf("landlock: %w", err)
 	}
 	what := "writing"

@@ -72,12 +72,9 @@ func (m *memory) is() bool { return m != nil }
 // openMemory opens what an earlier run left of root, the directory that is watched. A nil memory, without an
 // error, keeps nothing.
 func openMemory(s *Settings, root string, excluded func(string, bool) bool, log *zap.Logger) (*memory, error) {
-	dir, given := s.StateDir, s.StateDir != ""
-	if dir == NoState {
+	dir, given := s.stateDir(), s.StateDir != ""
+	if given && dir == "" {
 		return nil, nil
-	}
-	if !given {
-		dir = DefaultStateDir()
 	}
 	store, opened, err := state.Open(state.Config{
 		Dir: dir, Source: s.Source, Target: s.Target, Root: root,
@@ -101,6 +98,35 @@ func openMemory(s *Settings, root string, excluded func(string, bool) bool, log 
 		return nil, err
 	}
 	return m, nil
+}
+
+// stateDir is where state is kept, "" if it is not.
+func (s *Settings) stateDir() string {
+	switch s.StateDir {
+	case NoState:
+		return ""
+	case "":
+		return DefaultStateDir()
+	}
+	return s.StateDir
+}
+
+// giveTo makes what is kept another user's, so that the process can go on with it as that user.
+func (m *memory) giveTo(uid, gid int) error {
+	if !m.is() {
+		return nil
+	}
+	dir := m.store.Dir()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.Lchown(filepath.Join(dir, e.Name()), uid, gid); err != nil {
+			return err
+		}
+	}
+	return os.Lchown(dir, uid, gid)
 }
 
 // check forgets what was known if it is about another target, or about other options.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,9 @@ func (s *Settings) needs() (confine.Needs, error) {
 	}
 	if s.PasswordFile != "" && s.PasswordFile != "-" {
 		n.Read = append(n.Read, filepath.Dir(s.PasswordFile)) // the file may be replaced
+	}
+	if dir := s.stateDir(); s.Watch && dir != "" {
+		n.Write = append(n.Write, dir)
 	}
 	for _, one := range s.Each() {
 		if err := one.addNeeds(&n); err != nil {
@@ -66,6 +70,23 @@ func (s *Settings) writes(target string) []string {
 		}
 	}
 	return places
+}
+
+// handOver gives what is kept of each target to the user that the process becomes.
+func (all replicas) handOver(s *Settings) error {
+	if s.User == "" {
+		return nil
+	}
+	user, err := confine.ParseUser(s.User)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if err := r.memory.giveTo(user.UID, user.GID); err != nil {
+			return fmt.Errorf("--user=%s: hand over the state: %w", s.User, err)
+		}
+	}
+	return nil
 }
 
 // confine takes from the process what these settings do not need. After an error it should end.

@@ -43,6 +43,9 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 	if s.tunesFirst() {
 		tune(ctx, all.root(), all.excluded, log)
 	}
+	if err := all.handOver(&s); err != nil {
+		return err
+	}
 	rights, err := s.confine()
 	if err != nil {
 		return err

@@ -48,7 +48,8 @@ func pairDir(dir string, p pair) string {
 
 // makeDir makes the state directory and the pair's in it, and checks that files can be made there.
 func makeDir(dir string, p pair) (string, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	// What is in it is private; but a pair may be given to another user, who has to get there.
+	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return "", fmt.Errorf("make state directory %q: %w", dir, err)
 	}
 	path := pairDir(dir, p)

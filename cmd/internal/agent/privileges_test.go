@@ -28,8 +28,9 @@ func TestNeeds(t *testing.T) {
 			confine.Needs{Level: "off", Owners: true, Devices: true, Exec: true, Secret: true, Read: []string{"/src/"}}},
 		{"three kinds, watched", func(s *Settings) {
 			s.Target, s.Also, s.Watch, s.WatchBackend, s.CopyLinks, s.User = "/dst", []string{"h:/x", "h::m"}, true, watcher.BackendFanotify, true, "0:0"
+			s.StateDir = "/state"
 		}, confine.Needs{Level: "off", Watch: true, Fanotify: true, Tune: true, Owners: true, Devices: true, Local: true, Exec: true, Secret: true,
-			ReadsAnywhere: true, Read: []string{"/src/"}, Write: []string{"/dst"}}},
+			ReadsAnywhere: true, Read: []string{"/src/"}, Write: []string{"/state", "/dst"}}},
 	} {
 		s := Defaults()
 		s.Source = "/src/"

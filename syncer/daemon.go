@@ -37,8 +37,9 @@ type daemon struct {
 
 func newDaemon(cfg *Config) (*daemon, error) {
 	t := cfg.Target
+	own := *cfg // a connection is opened ahead while pushes change what they ask for
 	d := &daemon{
-		cfg:    cfg,
+		cfg:    &own,
 		addr:   t.Addr(cfg.Port),
 		module: sender.Module{Name: t.Module, Path: t.Path, User: t.User, Password: cfg.Password},
 	}

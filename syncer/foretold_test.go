@@ -169,8 +169,8 @@ func TestMarker(t *testing.T) {
 			src, dst, _ := pair(t)
 			to, twin := dst, dst
 			if source == "" {
-				to, twin = filepath.Dir(dst), src+".new/"+filepath.Base(src)
 				to = src + ".new"
+				twin = filepath.Join(to, filepath.Base(src))
 				write(t, filepath.Join(twin, "a", "b"), "b")
 			}
 			s := newPair(t, src, to, func(c *Config) { c.Source, c.Marker = src+source, ".here/marker" })

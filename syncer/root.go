@@ -38,7 +38,7 @@ func (s *Syncer) Root() string {
 // CheckMarker says what is wrong with the name of a marker.
 func CheckMarker(name string) error {
 	if err := beneath.Check(name); err != nil || name == "." {
-		return fmt.Errorf("the marker %q is to be the name of a file below the source, without . and ..", name)
+		return fmt.Errorf("the marker %q is to be the name of a file below the source (no . or .. in it)", name)
 	}
 	return nil
 }

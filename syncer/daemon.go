@@ -26,12 +26,14 @@ type daemon struct {
 	module sender.Module
 	shell  *rsh.Shell // the daemon is started through it; nil: it listens
 	warm   *warm      // nil: no connection is opened ahead
+	ahead  Options    // for those: what one push asks for beyond the options is not theirs
 }
 
 func newDaemon(cfg *Config) (*daemon, error) {
 	t := cfg.Target
 	d := &daemon{
 		cfg:    cfg,
+		ahead:  cfg.Options,
 		addr:   t.Addr(cfg.Port),
 		module: sender.Module{Name: t.Module, Path: t.Path, User: t.User, Password: cfg.Password},
 	}

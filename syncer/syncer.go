@@ -100,6 +100,7 @@ type Syncer struct {
 	mounts   mounts
 	links    links
 
+	now    func() time.Time
 	mu     sync.Mutex // guards ledger
 	ledger ledger
 }
@@ -116,7 +117,7 @@ func New(cfg Config) (*Syncer, error) {
 	if cfg.Filter, err = cfg.Filter.With(impliedRules(&cfg.Options)...); err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
-	s := &Syncer{cfg: cfg, place: place, vanished: map[string]int{}, ledger: newLedger(rand.Float64)}
+	s := &Syncer{cfg: cfg, place: place, vanished: map[string]int{}, now: time.Now, ledger: newLedger(rand.Float64)}
 	s.ledger.restore(time.Now(), cfg.Failed)
 	s.src = source.Options{Set: cfg.Options, Prefix: place.prefix, ListAll: cfg.Delete && cfg.Target.Remote()}
 	s.src.Filter, s.src.Scope = cfg.Filter.At(place.root), place.scope

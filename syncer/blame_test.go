@@ -102,7 +102,7 @@ func TestBlameOnce(t *testing.T) {
 func TestBlameIsBounded(t *testing.T) {
 	b := blamer{strip: func(n string) []string { return []string{n} }, known: func(string) bool { return true }}
 	for i := range 3 * blamedMax {
-		b.take([]byte(`x "`+strings.Repeat("n", i%100+1)+string(rune('a'+i%26))+strings.Repeat("m", i/2000)+`" failed`))
+		b.take([]byte(`x "` + strings.Repeat("n", i%100+1) + string(rune('a'+i%26)) + strings.Repeat("m", i/2000) + `" failed`))
 	}
 	if len(b.problems) > blamedMax {
 		t.Errorf("%d problems", len(b.problems))

@@ -30,8 +30,9 @@ type daemon struct {
 
 func newDaemon(cfg *Config) (*daemon, error) {
 	t := cfg.Target
+	own := *cfg // what opens connections ahead reads it while a push has other options
 	d := &daemon{
-		cfg:    cfg,
+		cfg:    &own,
 		addr:   t.Addr(cfg.Port),
 		module: sender.Module{Name: t.Module, Path: t.Path, User: t.User, Password: cfg.Password},
 	}

@@ -121,6 +121,7 @@ func TestRunFindsWhatIsNotNamed(t *testing.T) {
 			m := &mute{bad: map[string]bool{}}
 			s, src := newMute(t, m)
 			f := &timeless{due: map[string]time.Duration{}, paths: map[string]Path{}, until: 30 * time.Second}
+			s.now = func() time.Time { return epoch.Add(f.now) }
 			for i := range 1000 {
 				name := tt.make(i)
 				if err := os.MkdirAll(filepath.Join(src, filepath.Dir(name)), 0o755); err != nil {
@@ -176,6 +177,7 @@ func TestRunKeepsWhatIsNotFound(t *testing.T) {
 	m := &mute{whole: true}
 	s, _ := newMute(t, m)
 	f := &timeless{due: map[string]time.Duration{}, paths: map[string]Path{}, until: 3 * time.Second}
+	s.now = func() time.Time { return epoch.Add(f.now) }
 	f.Defer(Full(), 0)
 	if err := s.Run(t.Context(), f, func(Outcome) {}); !errors.Is(err, io.EOF) {
 		t.Fatal(err)

@@ -32,12 +32,13 @@ func newLedger(random func() float64) ledger {
 // is not known. It returns the entries that are to be tried again and those that are over, in the order
 // of their paths.
 func (l *ledger) note(now time.Time, paths []Path, failures []Failed, kept map[string]bool) (again, arrived []Failed) {
-	failing := map[string]bool{}
+	failing, whole := map[string]bool{}, map[string]bool{}
 	for _, f := range failures {
 		l.add(now, f)
 		failing[f.Path] = true
+		whole[f.Path] = f.Tree
 	}
-	arrived = l.settle(newCover(paths), failing, kept)
+	arrived = l.settle(newCover(paths), failing, whole, kept)
 	l.collapse()
 	seen := map[string]bool{}
 	for _, f := range failures {
@@ -102,8 +103,8 @@ func (l *ledger) probed(now time.Time, e *Failed) bool {
 }
 
 // settle removes the entries that a push covered without their failing. What is below a directory that
-// fails has not arrived: the directory stands for it.
-func (l *ledger) settle(pushed cover, failing, kept map[string]bool) (arrived []Failed) {
+// fails as a whole has not arrived: the directory stands for it.
+func (l *ledger) settle(pushed cover, failing, whole, kept map[string]bool) (arrived []Failed) {
 	above := map[string]bool{} // directories above what failed
 	if len(l.entries) > 0 {
 		for name := range failing {
@@ -117,7 +118,7 @@ func (l *ledger) settle(pushed cover, failing, kept map[string]bool) (arrived []
 			continue
 		}
 		delete(l.entries, name)
-		if !above[name] && !isBelow(name, failing) {
+		if !above[name] && !isBelow(name, whole) {
 			arrived = append(arrived, *e)
 		}
 	}
@@ -256,7 +257,7 @@ func (l *ledger) due(now time.Time, want func(*Failed) bool) []Failed {
 }
 
 // under are the entries below the directories among paths that paths do not hold: what is changed above
-// a failing path may be what kept it.
+// a failing path may be what kept it. A directory that is an entry itself may have come back unchanged.
 func (l *ledger) under(paths []Path) []Failed {
 	if len(l.entries) == 0 {
 		return nil
@@ -268,7 +269,7 @@ func (l *ledger) under(paths []Path) []Failed {
 			continue
 		}
 		for dir := parent(e.Path); dir != ""; dir = parent(dir) {
-			if pushed.exact[dir] {
+			if pushed.exact[dir] && l.entries[dir] == nil {
 				out = append(out, *e)
 				break
 			}

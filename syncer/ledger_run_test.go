@@ -325,6 +325,7 @@ func TestLedgerChaos(t *testing.T) {
 	for _, target := range []string{"", mirror} {
 		cfg := r.config()
 		cfg.Keep, cfg.Delete, cfg.HardLinks = true, true, true
+		cfg.Checksum = true // nobody tells of changes that size and time do not show
 		if target != "" {
 			cfg.Target = syncer.Target{Path: target}
 		}

@@ -188,6 +188,11 @@ func TestVanishingHasItsBackoff(t *testing.T) {
 	src, _, s := pair(t)
 	write(t, src+"/f", "x")
 	s.target = alwaysGone{}
+	now := epoch
+	s.now = func() time.Time {
+		now = now.Add(time.Hour) // each try is in its time
+		return now
+	}
 	var f spin
 	if err := s.Run(t.Context(), &f, func(Outcome) {}); !errors.Is(err, io.EOF) {
 		t.Fatal(err)

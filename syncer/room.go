@@ -119,7 +119,7 @@ func (s *Syncer) wantsRoom() bool {
 
 // foundRoom makes due what failed for want of room.
 func (s *Syncer) foundRoom(feed Feed) {
-	now := time.Now()
+	now := s.now()
 	s.mu.Lock()
 	due := s.ledger.due(now, func(e *Failed) bool { return e.noRoom() || e.Errno == syscall.EROFS })
 	s.mu.Unlock()

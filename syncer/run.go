@@ -173,7 +173,7 @@ func (s *Syncer) hasVanished(name string) int {
 
 // note enters what failed into the ledger, has it tried again in its time, and tells o.
 func (s *Syncer) note(feed Feed, o *Outcome, pushed []Path, failures []Failed, kept map[string]bool) {
-	now := time.Now()
+	now := s.now()
 	s.mu.Lock()
 	for i := range failures {
 		failures[i].First = now

@@ -218,7 +218,7 @@ func (j *journal) paths(o *syncer.Outcome) {
 	}
 	n := 0
 	for i := range o.Failed {
-		if f := &o.Failed[i]; f.Count == 1 {
+		if f := &o.Failed[i]; f.Count == 1 && j.due(f.Path) {
 			if n++; n <= pathsMax {
 				j.newlyFailed(f)
 			}

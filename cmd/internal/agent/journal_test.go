@@ -108,6 +108,7 @@ func TestJournalPaths(t *testing.T) {
 	j.begun = true
 	j.observe(syncer.Outcome{Failed: ledger})
 	again := ledger[0]
+	j.observe(syncer.Outcome{Failed: []syncer.Failed{again}}) // before its time, along with others
 	again.Count = 2
 	j.observe(syncer.Outcome{Failed: []syncer.Failed{again}})
 	j.summed = j.summed.Add(-repeatEvery)

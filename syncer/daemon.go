@@ -37,6 +37,8 @@ type daemon struct {
 
 func newDaemon(cfg *Config) (*daemon, error) {
 	t := cfg.Target
+	own := *cfg // a connection is opened ahead while a push may change the options for itself
+	cfg = &own
 	d := &daemon{
 		cfg:    cfg,
 		addr:   t.Addr(cfg.Port),

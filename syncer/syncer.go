@@ -286,16 +286,16 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 }
 
 // with sets what b asks for beyond the options, and gives what takes it back. Targets read the options
-// when a push begins.
+// when a push begins. Others, as Excluded, read other options meanwhile: no more than these two are written.
 func (s *Syncer) with(b *Batch) (undo func()) {
-	was := s.cfg.Options
+	maxDelete, checksum := s.cfg.MaxDelete, s.cfg.Checksum
 	if b.MaxDelete != nil {
 		s.cfg.MaxDelete = *b.MaxDelete
 	}
 	if b.Verify && b.Checksum {
 		s.cfg.Checksum = true
 	}
-	return func() { s.cfg.Options = was }
+	return func() { s.cfg.MaxDelete, s.cfg.Checksum = maxDelete, checksum }
 }
 
 // guarded are the options for reading the source, with what must not be looked at: below

@@ -30,7 +30,7 @@ func TestClassify(t *testing.T) {
 		return report.Fail(CodeSocket, unreachable(&net.OpError{Op: "dial", Err: &e}), "")
 	}
 	said := func(code int, lines ...string) error {
-		cause, hint := shellCause("box", code, lines)
+		hint, cause := shellCause("box", code, lines)
 		return &Failure{Code: Code(code), Err: report.Because(errors.New("the remote shell ended"), cause), Hint: hint}
 	}
 	path := func(err error) error {

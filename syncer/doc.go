@@ -20,5 +20,5 @@
 // A target is an interface: the local directory (internal/local) and the rsync of another machine
 // (internal/sender), a daemon or behind a shell (internal/rsh), stand behind it, both reading the source through internal/source.
 // What is due when is the feed's business. Errors carry rsync's exit codes: see Failure,
-// ErrRoot, ErrEmptySource.
+// ErrRoot, ErrEmptySource. Classify says what each takes to get over.
 package syncer

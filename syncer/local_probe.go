@@ -24,10 +24,12 @@ func (l *localDir) probe(err error) func(context.Context) bool {
 	case !isAny(err, errReplaced, unix.ENOENT, unix.ENOTDIR, unix.EROFS, unix.ESTALE, unix.ENODEV, unix.ENOTCONN):
 		return nil
 	}
-	if look(context.Background()) && look(context.Background()) {
-		return nil
+	for range 2 {
+		if !look(context.Background()) {
+			return look
+		}
 	}
-	return look
+	return nil
 }
 
 // reach implements probed.

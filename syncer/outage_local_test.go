@@ -129,6 +129,7 @@ func TestOutageDaemonDiskFull(t *testing.T) {
 		{"quota", "size=64m,usrquota,usrquota_block_hardlimit=1m", "raise the quota"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			needRoot(t)
 			r := newRig(t, func(c *syncertest.DaemonConfig) {
 				c.Modules[0].Extra = []string{"uid = 65534", "gid = 65534"} // root has no quota

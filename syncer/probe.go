@@ -51,19 +51,24 @@ func (s *Syncer) lookFor(ctx context.Context, err error) *lookout {
 }
 
 func (l *lookout) watch(ctx context.Context, look func(context.Context) bool) {
+	next := time.NewTimer(probeAfter())
+	defer next.Stop()
 	for {
-		next := time.NewTimer(probeEvery - time.Duration(rand.Float64()*float64(probeEvery)/4))
 		select {
 		case <-ctx.Done():
-			next.Stop()
 			return
 		case <-next.C:
 		}
+		next.Reset(probeAfter()) // from the beginning of a look: one that got no answer has waited
 		if found(ctx, look) {
 			close(l.back)
 			return
 		}
 	}
+}
+
+func probeAfter() time.Duration {
+	return probeEvery - time.Duration(rand.Float64()*float64(probeEvery)/4)
 }
 
 func found(ctx context.Context, look func(context.Context) bool) bool {

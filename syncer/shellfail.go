@@ -49,7 +49,7 @@ func shellEnded(sh *rsh.Shell, sink Sink, code int, said []string, err error) er
 		}
 		failure = fmt.Errorf("%w: %w", failure, err)
 	}
-	cause, hint := shellCause(sh.Host(), code, said)
+	hint, cause := shellCause(sh.Host(), code, said)
 	return &Failure{Code: max(CodeStream, Code(code)), Err: report.Because(failure, cause), Hint: hint}
 }
 
@@ -72,7 +72,7 @@ func unframed(said []string) []string {
 
 // shellCause says what it means that a shell ended so, for Classify, and what an operator can do about it.
 // This is the one place where words of ssh, or of the shell behind it, are looked at.
-func shellCause(host string, code int, said []string) (cause error, hint string) {
+func shellCause(host string, code int, said []string) (hint string, cause error) {
 	all := strings.Join(said, "\n")
 	noHost := &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	noAnswer := &net.DNSError{Err: "temporary failure", Name: host, IsTemporary: true}
@@ -94,21 +94,21 @@ func shellCause(host string, code int, said []string) (cause error, hint string)
 		{"unknown option", errOldRsync, "the rsync there is too old for an option"},
 	} {
 		if strings.Contains(all, h.says) {
-			return h.cause, h.hint
+			return h.hint, h.cause
 		}
 	}
 	if Code(code) == report.CodeNoCommand || code == 126 || strings.Contains(all, "command not found") {
-		return errNoRsync, "is rsync installed there? --rsync-path says where"
+		return "is rsync installed there? --rsync-path says where", errNoRsync
 	}
 	if Code(code) == report.CodeShell {
-		return unix.ECONNRESET, "" // ssh's own failure, in words that we don't know
+		return "", unix.ECONNRESET // ssh's own failure, in words that we don't know
 	}
 	for _, line := range slices.Backward(said) {
 		if reason := sender.Reason(line); reason != nil {
-			return reason, ""
+			return "", reason
 		}
 	}
-	return nil, ""
+	return "", nil
 }
 
 func unreachable(err error) error { return report.Because(err, errUnreachable) }

@@ -353,7 +353,7 @@ func (s *Syncer) Sliced() bool {
 }
 
 // with sets what b asks for beyond the options, and gives what takes it back. Targets read the options
-// when a push begins; a connection that is opened ahead meanwhile reads none of those two.
+// when a push begins. Others, as Excluded, read other options meanwhile: no more than these two are written.
 func (s *Syncer) with(b *Batch) (undo func()) {
 	maxDelete, checksum := s.cfg.MaxDelete, s.cfg.Checksum
 	if b.MaxDelete != nil {

@@ -118,34 +118,42 @@ func benchRestart(b *testing.B, root string) {
 	must(b, err)
 	start := time.Now()
 	push(b, s, Path{".", true})
-	b.ReportMetric(float64(time.Since(start))/1e9, "s/begin")
+	begin := time.Since(start)
 	settled(b, s)
 	must(b, s.Close())
 	st, err := os.Stat(filepath.Join(pairDir(cfg.Dir, pair{root, "t"}), stateName))
 	must(b, err)
 	bareScan(root, runtime.GOMAXPROCS(0))
-	var bare, restart time.Duration
+	var bare, restart, bareCPU, restartCPU time.Duration
 	for b.Loop() {
-		start := time.Now()
+		start, before := time.Now(), cpuTime(b)
 		n := bareScan(root, runtime.GOMAXPROCS(0))
-		bare += time.Since(start)
-		start = time.Now()
+		bare, bareCPU = bare+time.Since(start), bareCPU+cpuTime(b)-before
+		start, before = time.Now(), cpuTime(b)
 		s, _, err := Open(cfg)
 		must(b, err)
 		scan, err := s.Differs(context.Background(), []Path{{".", true}}, func(list []Path) error {
 			return fmt.Errorf("differs: %v", list)
 		})
 		must(b, err)
-		restart += time.Since(start)
+		restart, restartCPU = restart+time.Since(start), restartCPU+cpuTime(b)-before
 		if scan.Entries != int64(n)+1 { // the root
 			b.Fatalf("%d entries, not %d", scan.Entries, n+1)
 		}
 		must(b, s.Close())
 	}
+	b.ReportMetric(begin.Seconds(), "s/begin")
 	b.ReportMetric(float64(restart)/float64(bare), "x-bare")
+	b.ReportMetric(float64(restartCPU)/float64(bareCPU), "x-bare-cpu")
 	b.ReportMetric(float64(bare)/1e9/float64(b.N), "s/bare")
 	b.ReportMetric(float64(st.Size())/(1<<20), "MiB-file")
 	b.ReportMetric(float64(resident(b))/(1<<20), "MiB-resident")
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	var u unix.Rusage
+	must(b, unix.Getrusage(unix.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func resident(b *testing.B) int {

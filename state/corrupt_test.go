@@ -109,10 +109,10 @@ func TestRebuilt(t *testing.T) {
 	must(t, err)
 	newer := []byte(strings.ReplaceAll(string(good), format, "lockstep-state-9"))
 	for reason, content := range map[string][]byte{
-		"invalid database": good[:100],
-		"invalid":          make([]byte, 16<<10),
-		"of source":        foreign,
-		"another format":   newer,
+		"EOF":            good[:100],
+		"no bbolt file":  make([]byte, 16<<10),
+		"of source":      foreign,
+		"another format": newer,
 	} {
 		must(t, os.WriteFile(path, content, 0o600))
 		s, opened, err := Open(cfg)

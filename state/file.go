@@ -72,7 +72,10 @@ func (u *unusable) Error() string { return u.reason.Error() }
 // open opens what is at the path. A file that is of no use is an error of type unusable.
 func (f *file) open() error {
 	err := guard(func() error {
-		var err error
+		err := checkPages(f.path)
+		if err != nil {
+			return err
+		}
 		f.db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{
 			Timeout:      time.Millisecond, // nobody but us has it: see lock
 			FreelistType: bbolt.FreelistMapType,

@@ -12,9 +12,9 @@ type Path struct {
 	Tree bool
 }
 
-// maxName bounds the names that are kept, in bytes. bbolt's keys end at 32 KiB, the kernel's paths at 4 KiB;
-// what is deeper is in doubt for ever, as the directory at this depth.
-const maxName = 8 << 10
+// maxName bounds the names that are kept, in bytes: the kernel's paths end there, and rsync's. What is deeper is in
+// doubt for ever, as the directory at this depth.
+const maxName = 4 << 10
 
 // covers reports whether all that q says is said by p, too.
 func (p Path) covers(q Path) bool {

@@ -71,6 +71,7 @@ func (s *Store) doubt(b *book, paths []Path) error {
 		for _, p := range more {
 			b.missing[p.Name] = b.missing[p.Name] || p.Tree
 		}
+		s.rouse()
 	}
 	return err
 }
@@ -192,10 +193,7 @@ func (p *Push) Done(failed []Path) {
 		p.book.done(now.Add(max(p.s.cfg.Quiet, coarseQuiet)), coarse)
 	}
 	p.s.mu.Unlock()
-	select {
-	case p.s.wake <- struct{}{}:
-	default: // it is awake already
-	}
+	p.s.rouse()
 }
 
 // Abandon says that the push did not reach its end. All of its paths stay in doubt.

@@ -45,14 +45,22 @@ func (s *Store) settler(ctx context.Context) {
 	}
 }
 
+// rouse tells the settler that there is something to be settled.
+func (s *Store) rouse() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
 // settle commits all that is ready. The caller holds s.write.
 func (s *Store) settle(b *book, now time.Time) error {
 	for {
 		set := s.ready(b, now, nil)
-		if len(set.items) == 0 && len(set.doubt) == 0 {
-			return nil
+		var err error
+		if len(set.items) > 0 || len(set.doubt) > 0 {
+			err = s.commit(b, set, nil)
 		}
-		err := s.commit(b, set, nil)
 		s.mu.Lock()
 		s.err = err
 		s.mu.Unlock()

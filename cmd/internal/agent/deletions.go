@@ -30,7 +30,7 @@ type deletions struct {
 	beyond  map[string]Held      // those with no Names
 	waiting map[string]time.Time // gone since; for the delay
 	spent   []spent              // in the last hour, oldest first
-	free    map[string]bool      // released, and not deleted yet
+	free    map[string]Held      // released, and not deleted yet
 }
 
 // spent is how many names a push was let delete.
@@ -49,7 +49,7 @@ const (
 )
 
 func newDeletions(limit Limit, delay time.Duration) *deletions {
-	return &deletions{limit: limit, delay: delay, held: map[string]Held{}, beyond: map[string]Held{}, waiting: map[string]time.Time{}, free: map[string]bool{}}
+	return &deletions{limit: limit, delay: delay, held: map[string]Held{}, beyond: map[string]Held{}, waiting: map[string]time.Time{}, free: map[string]Held{}}
 }
 
 // active says whether anything is ever kept back.
@@ -132,7 +132,9 @@ func (d *deletions) back(path string) (was bool) {
 	_, was = d.held[path]
 	delete(d.held, path)
 	delete(d.waiting, path)
-	delete(d.free, path)
+	if d.free[path].Names > 0 {
+		delete(d.free, path)
+	}
 	return was
 }
 
@@ -140,7 +142,7 @@ func (d *deletions) back(path string) (was bool) {
 func (d *deletions) release() []Held {
 	list := d.list()
 	for _, h := range list {
-		d.free[h.Path] = true
+		d.free[h.Path] = h
 	}
 	clear(d.held)
 	clear(d.beyond)
@@ -182,7 +184,7 @@ func (d *deletions) holdsBelow(path string) bool {
 
 func (d *deletions) isFree(path string) bool {
 	for p := path; ; p = parentOf(p) {
-		if d.free[p] {
+		if _, ok := d.free[p]; ok {
 			return true
 		}
 		if p == "." {

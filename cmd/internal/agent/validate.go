@@ -74,7 +74,7 @@ type use struct {
 // none complains of each of the options that was given.
 func (c *checker) none(uses []use, format string, args ...any) {
 	for _, u := range uses {
-		c.check(u.given, u.name+" "+format, args...)
+		c.check(u.given, strings.ReplaceAll(u.name, "%", "%%")+" "+format, args...)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/syncer/internal/tree"
 )
 
 // roomPoll is how often a full local target is looked at.
@@ -32,7 +34,8 @@ func (s *Syncer) Failed() []Failed {
 func (s *Syncer) failedOf(p Problem) Failed {
 	f := failedOf(p)
 	var refused *peerError
-	if errors.As(p.Err, &refused) && refused.attrs {
+	var attr *tree.AttrError
+	if errors.As(p.Err, &refused) && refused.attrs || errors.As(p.Err, &attr) {
 		return f
 	}
 	st, err := os.Lstat(filepath.Join(s.WatchRoot(), p.Path))

@@ -158,8 +158,8 @@ func (j *journal) pushed(o *syncer.Outcome) {
 	j.begun = true
 	level, text := zapcore.InfoLevel, "pushed"
 	switch {
-	case idle && !first:
-		level = zapcore.DebugLevel // the target had it all
+	case idle && !first, partial && !first && st.Transferred+st.Deleted == 0 && !newFailures(o):
+		level = zapcore.DebugLevel // the target had it all, or does not take what it did not take before
 	case partial:
 		level = zapcore.WarnLevel
 	case idle && o.Report.Whole() && !j.suspect:
@@ -168,6 +168,11 @@ func (j *journal) pushed(o *syncer.Outcome) {
 	if ce := j.log.Check(level, text); ce != nil {
 		ce.Write(figures(o)...)
 	}
+}
+
+// newFailures says whether something failed for the first time.
+func newFailures(o *syncer.Outcome) bool {
+	return slices.ContainsFunc(o.Failed, func(f syncer.Failed) bool { return f.Count == 1 })
 }
 
 // figures are what a push brought about.

@@ -90,7 +90,7 @@ func (r *run) open(ctx context.Context, parent, w *twin) error {
 	}
 	if err := r.prepare(at, base, have, w); err != nil {
 		// Somebody else's directory: what is in it can be brought over nevertheless.
-		r.refused(w.entry.Name, err)
+		r.refused(w.entry.Name, &tree.AttrError{Err: err})
 	}
 	w.dir, err = at.Open(base)
 	return err
@@ -213,7 +213,7 @@ func (r *run) leaveNow(w *twin) {
 	r.then(func() {
 		if err := r.restore(w); err != nil {
 			r.health.failure(err)
-			r.failed(w.entry.Name, fmt.Errorf("restore attributes: %w", err))
+			r.failed(w.entry.Name, &tree.AttrError{Err: fmt.Errorf("restore attributes: %w", err)})
 		}
 	})
 }

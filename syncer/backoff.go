@@ -1,7 +1,6 @@
 package syncer
 
 import (
-	"math/rand/v2"
 	"time"
 )
 
@@ -32,9 +31,4 @@ func backoffUpTo(most time.Duration, failures int, random float64) time.Duration
 		d = min(DefaultRetryMin<<shift, most)
 	}
 	return d - time.Duration(random*float64(d)/4)
-}
-
-// retryAfter is backoff for a path, with real dice.
-func retryAfter(failures int) time.Duration {
-	return backoff(ClassTransient, failures, rand.Float64())
 }

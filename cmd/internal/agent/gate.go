@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer"
@@ -16,7 +15,6 @@ import (
 type gate struct {
 	root    string // the watched directory
 	deletes bool   // names are deleted at all
-	log     *zap.Logger
 	// count is how many names the target has at and below a path, and altogether; known says that it is so.
 	count func(path string) (names, total int64, known bool)
 
@@ -189,17 +187,6 @@ func (g *gate) held() []Held {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.d.list()
-}
-
-// left is how many names may be deleted now; known is false where there is no limit.
-func (g *gate) left(now time.Time) (names int64, limited bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.d.limit.any() {
-		return 0, false
-	}
-	_, total, _ := g.count(".")
-	return g.d.left(now, total), true
 }
 
 // gateState is what outlives a restart.

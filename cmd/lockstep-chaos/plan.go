@@ -93,7 +93,7 @@ func newPlan(c config) (plan, error) {
 }
 
 // flagSets are settings of lockstep in which a target still has to be equal.
-var flagSets = [][]string{nil, nil, {"-z"}, {"-HAX"}, {"--fsync"}, {"--delay-updates"}, {"--checksum"}, {"--index=off"}, {"--no-prewarm"}, {"--partial"}}
+var flagSets = [][]string{nil, nil, {"-z"}, {"-HAX"}, {"--fsync"}, {"--delay-updates"}, {"--checksum"}, {"--index=off"}, {"--sparse"}}
 
 // choice is a fault on a target.
 type choice struct {

@@ -26,7 +26,7 @@ const (
 	// maxGoroutines is far above what a lockstep at rest has, and below what a leak leaves in some rounds.
 	maxGoroutines = 60
 	// At most so many lines of WARN and ERROR a round, and a second of it.
-	troublesPerRound, troublesPerSecond = 60, 4
+	troublesPerRound, troublesPerSecond = 1000, 100
 )
 
 // result is what came of a run.
@@ -92,9 +92,6 @@ func runSeed(ctx context.Context, c config) result {
 	case err != nil:
 		r.res.Broken = err.Error()
 	}
-	if r.world != nil && (len(r.res.Failures) > 0 || r.res.Broken != "") {
-		r.res.Logs = r.logs(40)
-	}
 	r.res.Took = time.Since(r.begun)
 	return r.res
 }
@@ -134,8 +131,12 @@ func (r *seedRun) play(ctx context.Context, c config) error {
 			break
 		}
 		if err := r.round(round); err != nil {
+			r.res.Logs = r.logs(40)
 			return err
 		}
+	}
+	if r.failed() {
+		r.res.Logs = r.logs(40)
 	}
 	return r.finish()
 }
@@ -327,7 +328,7 @@ func (r *seedRun) finish() error {
 		if t.lockstep.child.ended() {
 			continue // which was told
 		}
-		if (r.c.Seed+uint64(t.index))%2 == 0 {
+		if !r.failed() && (r.c.Seed+uint64(t.index))%2 == 0 {
 			n, err := t.lockstep.goroutines()
 			if err == nil && n > maxGoroutines {
 				err = fmt.Errorf("at rest it had %d goroutines, see its log", n)

@@ -24,7 +24,7 @@ const churnRate = 400
 type writers struct {
 	tree, outside string
 	seed          uint64
-	plain         bool // no changes of owners and permissions
+	without       []string // acts of the churn that are left out
 	changes       atomic.Int64
 	versions      *versionWriter
 	root          *os.Root
@@ -32,8 +32,8 @@ type writers struct {
 	stopRun func() error // nil while nothing is changed
 }
 
-func newWriters(tree, outside string, seed uint64, plain bool) (*writers, error) {
-	w := &writers{tree: tree, outside: outside, seed: seed, plain: plain}
+func newWriters(tree, outside string, seed uint64, without []string) (*writers, error) {
+	w := &writers{tree: tree, outside: outside, seed: seed, without: without}
 	if err := w.open(); err != nil {
 		return nil, err
 	}
@@ -71,10 +71,7 @@ func (w *writers) start() error {
 	w.versions.root = w.root
 	ctx, cancel := context.WithCancel(context.Background())
 	churn := syncertest.Churn{
-		Root: filepath.Join(w.tree, "churn"), Outside: w.outside, Seed: w.seed, Rate: churnRate,
-	}
-	if w.plain {
-		churn.Without = []string{"chmod", "chown"}
+		Root: filepath.Join(w.tree, "churn"), Outside: w.outside, Seed: w.seed, Rate: churnRate, Without: w.without,
 	}
 	var wg sync.WaitGroup
 	var errs [2]error

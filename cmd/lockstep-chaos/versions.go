@@ -109,6 +109,8 @@ type versionWatch struct {
 // run reads until ctx ends.
 func (v *versionWatch) run(ctx context.Context) {
 	id := 0
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	poll(ctx, 5*time.Millisecond, func() {
 		name := versionPath(id)
 		// An open file stays the version that it is, when another takes its name.
@@ -117,6 +119,7 @@ func (v *versionWatch) run(ctx context.Context) {
 			v.reads.Add(1)
 			if err := torn(id, content); err != nil {
 				v.fail(fmt.Sprintf("%q is torn: %v", name, err))
+				cancel() // once is enough
 			}
 		}
 		id = (id + 1) % len(versionSizes)

@@ -94,8 +94,20 @@ func (w *world) makeSource() error {
 			return err
 		}
 	}
-	w.writers, err = newWriters(w.tree, filepath.Join(d.mount, "outside"), w.c.Seed, w.plan.NoDAC)
+	w.writers, err = newWriters(w.tree, filepath.Join(d.mount, "outside"), w.c.Seed, w.without())
 	return err
+}
+
+// without is what the churn may not do, since nobody could be right after it.
+func (w *world) without() []string {
+	var acts []string
+	if w.plan.NoDAC { // what it cannot read would stay so
+		acts = append(acts, "chmod", "chown")
+	}
+	if !w.c.StateDir { // after a restart size and mtime are all that it has to go by, as rsync
+		acts = append(acts, "rewrite and set mtime back")
+	}
+	return acts
 }
 
 // bind mounts the tree where lockstep looks for it.

@@ -25,6 +25,9 @@ type Config struct {
 	// DeleteUnmounted says that what was on a file system that is not mounted any more below the
 	// source is gone like anything else. Without it, it stays on the target.
 	DeleteUnmounted bool
+	// Resumed says that an earlier run brought everything to the target, and that batches name all that
+	// changed since: no full push is waited for.
+	Resumed bool
 	// Keep says that the Syncer lives on after a push: a missing source is waited for,
 	// what was sent is remembered, and connections are kept. Nobody is asked for a password.
 	Keep bool

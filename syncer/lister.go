@@ -82,7 +82,11 @@ func (l *lister) siblings(ctx context.Context, dir string) error {
 	if len(problems) > 0 {
 		return nil
 	}
-	l.pruned = true
+	if l.prune {
+		l.pruned = true
+	} else {
+		setPartial(&self)
+	}
 	l.entries.Add(self)
 	for _, e := range entries {
 		if e.IsDir() {

@@ -45,7 +45,7 @@ func (l *localDir) full(ctx context.Context, src *source.Tree, j job) (Report, e
 func (l *localDir) partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
 	// Removing looks at what stands there, and at the rules for that.
 	plan.Missing = append(plan.Missing, plan.Unsure...)
-	if len(plan.Missing)+len(plan.Entries)+len(plan.Trees) == 0 {
+	if len(plan.Missing)+len(plan.Entries)+len(plan.Trees)+len(plan.Levels) == 0 {
 		return Report{}, nil
 	}
 	return l.push(j.prune, func(t *local.Target) (local.Result, error) {

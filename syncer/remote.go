@@ -123,6 +123,11 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 			return Report{}, err
 		}
 	}
+	for _, e := range plan.Levels {
+		if err := l.siblings(ctx, e.Name); err != nil {
+			return Report{}, err
+		}
+	}
 	whole := d.old || perDir
 	for _, name := range plan.Missing {
 		if !whole {

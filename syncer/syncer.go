@@ -33,6 +33,7 @@ const sinceSlack = time.Minute
 type Path struct {
 	Name    string
 	Tree    bool // everything at or below it may differ
+	Level   bool // of a directory: the names in it may differ, but not what is below its subdirectories
 	Content bool // its bytes may differ whatever size and time say
 }
 
@@ -42,6 +43,11 @@ type Batch struct {
 	Paths  []Path
 	Oldest time.Time // when the earliest of the changes was seen
 	Moves  []Move    // in the order in which they happened
+
+	// MaxDelete, where it is not nil, stands for Config.MaxDelete in this push.
+	MaxDelete *int64
+	// Verify says that nothing is known to have changed: the target is looked at. Checksum: by content.
+	Verify, Checksum bool
 }
 
 // Move is a hint that what is at To was at From before, both relative to the watched
@@ -235,7 +241,7 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 		return Report{}, err
 	}
 	var j job
-	if s.pushed && !b.Oldest.IsZero() {
+	if s.pushed && !b.Verify && !b.Oldest.IsZero() {
 		// Either the clock was set since, or both are the same: the earlier one sees more.
 		j.since = time.Now().Add(-time.Since(b.Oldest))
 		if b.Oldest.Round(0).Before(j.since) {
@@ -243,6 +249,7 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 		}
 		j.since = j.since.Add(-sinceSlack)
 	}
+	defer s.with(&b)()
 	rep, full, err := s.push(ctx, tree, b, j)
 	if err != nil && ctx.Err() != nil {
 		// Whatever broke, it broke because we were told to end.
@@ -253,6 +260,19 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 	}
 	s.rename(&rep)
 	return rep, err
+}
+
+// with sets what b asks for beyond the options, and gives what takes it back. Targets read the options
+// when a push begins.
+func (s *Syncer) with(b *Batch) (undo func()) {
+	was := s.cfg.Options
+	if b.MaxDelete != nil {
+		s.cfg.MaxDelete = *b.MaxDelete
+	}
+	if b.Verify && b.Checksum {
+		s.cfg.Checksum = true
+	}
+	return func() { s.cfg.Options = was }
 }
 
 // guarded are the options for reading the source, with what must not be looked at: below
@@ -287,7 +307,7 @@ func (s *Syncer) push(ctx context.Context, tree *source.Tree, b Batch, j job) (R
 			}
 			return rep, true, err
 		}
-		paths = append(paths, source.Path{Name: s.transferName(p.Name), Tree: p.Tree, Content: p.Content})
+		paths = append(paths, source.Path{Name: s.transferName(p.Name), Tree: p.Tree, Level: p.Level, Content: p.Content})
 	}
 	hints, both := s.hints(&b)
 	plan, err := tree.Plan(ctx, append(paths, both...))
@@ -372,7 +392,8 @@ func (s *Syncer) checkRoot(ctx context.Context, tree *source.Tree) error {
 			fmt.Errorf("%w: %q holds nothing, and --delete would empty %s", ErrEmptySource, s.WatchRoot(), path.Clean(s.cfg.Target.String())),
 			"is it mounted? --allow-empty says that it is meant")
 	}
-	s.root, s.pushed, s.suspect = &id, false, suspect
+	s.pushed = s.root == nil && s.cfg.Resumed && !suspect
+	s.root, s.suspect = &id, suspect
 	return nil
 }
 

@@ -44,20 +44,24 @@ func parse(args []string, stdout io.Writer) (s *agent.Settings, done bool, err e
 	if err := l.finish(); err != nil {
 		return nil, false, err
 	}
-	switch fs := l.flags; fs.NArg() {
-	case 0:
-		return nil, false, errors.New("a source and a target are needed: lockstep [OPTION…] SRC DST")
-	case 1:
-		return nil, false, fmt.Errorf("a target is needed after the source %q: lockstep [OPTION…] SRC DST", fs.Arg(0))
-	case 2:
-		s.Source, s.Target = fs.Arg(0), fs.Arg(1)
-		if t, err := syncer.ParseTarget(s.Target); err == nil && t.Shell() && s.Rsh == "" {
-			s.Rsh = os.Getenv("RSYNC_RSH")
-		}
-		return s, false, nil
-	default:
-		return nil, false, fmt.Errorf("one source and one target are needed, there are %d arguments: %q", fs.NArg(), fs.Args())
+	return s, false, l.places()
+}
+
+// places takes the source and the targets: DST and each --target are one.
+func (l *line) places() error {
+	s, args := l.s, l.flags.Args()
+	s.ShellEnv = os.Getenv("RSYNC_RSH")
+	switch {
+	case len(args) == 0:
+		return errors.New("a source and a target are needed: lockstep [OPTION…] SRC DST")
+	case len(args) == 1 && len(l.targets) == 0:
+		return fmt.Errorf("a target is needed after the source %q: lockstep [OPTION…] SRC DST", args[0])
+	case len(args) > 2:
+		return fmt.Errorf("one source and one target are needed, there are %d arguments: %q (a further target is --target=DST)", len(args), args)
 	}
+	targets := append(args[1:len(args):len(args)], l.targets...)
+	s.Source, s.Target, s.Also = args[0], targets[0], targets[1:]
+	return nil
 }
 
 // line is a command line while it is read: the settings it makes, and what is needed of it
@@ -75,6 +79,7 @@ type line struct {
 	hasFilesFrom, zeroes bool // --files-from, --from0
 	hasSuffix, cvs       bool // --suffix, --cvs-exclude
 	compressed, perDir   int  // -z, -F: counted
+	targets              []string
 }
 
 func newLine(s *agent.Settings) *line {

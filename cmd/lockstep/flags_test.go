@@ -249,7 +249,8 @@ func TestEnvironment(t *testing.T) {
 			t.Errorf("%q: %v", line, err)
 			continue
 		}
-		if got := [2]string{s.Rsh, s.PartialDir}; got != want {
+		one := s.Each()[0]
+		if got := [2]string{one.Rsh, one.PartialDir}; got != want {
 			t.Errorf("%q: %q, want %q", line, got, want)
 		}
 	}

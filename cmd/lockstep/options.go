@@ -24,6 +24,10 @@ func (l *line) addOptions() {
 func (l *line) addWatching() {
 	s := l.s
 	l.set("watch", "", &s.Watch)
+	l.val("target", "", func(v string) error {
+		l.targets = append(l.targets, v)
+		return nil
+	})
 	l.set("no-tune", "", &s.NoTune)
 	l.val("settle", "", duration(&s.Settle))
 	l.val("max-delay", "", duration(&s.MaxDelay))

@@ -5,6 +5,7 @@ const usage = `lockstep keeps a directory in step with another one, here or on a
 
   lockstep -HAX --watch --delete /abc/ user@host:/mirror/
   lockstep --watch --delete --password-file=/etc/server.pass /abc/ backuper@host::wwwroot/
+  lockstep --watch --delete --target=u@b::www/ /abc/ u@a::www/         two mirrors
   lockstep -n -i --delete /abc/ /mnt/mirror/                  what would go, once
 
 Usage: lockstep [OPTION…] SRC DST
@@ -21,6 +22,7 @@ A SRC that is named like a verb is written ./events; lockstep events --help tell
 
 Watching
       --watch             push, then keep in step until SIGINT or SIGTERM
+      --target=DST        a further target of SRC, with a queue of its own (repeatable)
       --settle=TIME       how long a path must be quiet before it is sent (default 5ms)
       --max-delay=TIME    how long a path that is never quiet may wait (default 500ms)
                           A file that is open for writing is sent when it is closed, or then

@@ -9,9 +9,19 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
-// Once pushes the source to the target and returns rsync's exit code. It writes to out
-// what rsync would, and errors to errw.
+// Once pushes the source to each target in turn and returns rsync's exit code, the first one that is not
+// 0. It writes to out what rsync would, and errors to errw.
 func Once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
+	code := syncer.CodeOK
+	for _, one := range s.Each() {
+		if c := once(ctx, one, out, errw); code == syncer.CodeOK {
+			code = c
+		}
+	}
+	return code
+}
+
+func once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 	p := newPrinter(&s, out, errw)
 	cfg, err := s.config(p.sink())
 	if err != nil {

@@ -23,6 +23,8 @@ const (
 // Settings are everything that can be set. Start from Defaults.
 type Settings struct {
 	Source, Target string
+	// Also are further targets of Source, each with all that is its own: queue, pushes, retries.
+	Also []string
 	syncer.Options
 	Filter filter.Builder // in the order of the command line
 
@@ -30,6 +32,7 @@ type Settings struct {
 	PasswordFile string
 	Password     string // RSYNC_PASSWORD
 	HasPassword  bool   // it was set, maybe to nothing
+	ShellEnv     string // RSYNC_RSH: --rsh of the targets behind a remote shell, where none is given
 	AllowEmpty   bool
 	// DeleteUnmounted: what was on a file system that was unmounted below the source counts as deleted.
 	DeleteUnmounted bool
@@ -66,7 +69,21 @@ func Defaults() Settings {
 	}
 }
 
-// config is what the syncer needs of the settings.
+// Each gives the settings of each target by itself.
+func (s Settings) Each() []Settings {
+	list := make([]Settings, 0, 1+len(s.Also))
+	for _, target := range append([]string{s.Target}, s.Also...) {
+		one := s
+		one.Target, one.Also = target, nil
+		if t, err := syncer.ParseTarget(target); err == nil && t.Shell() && one.Rsh == "" {
+			one.Rsh = s.ShellEnv
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+// config is what the syncer needs of the settings of one target.
 func (s *Settings) config(sink syncer.Sink) (syncer.Config, error) {
 	target, err := syncer.ParseTarget(s.Target)
 	if err != nil {

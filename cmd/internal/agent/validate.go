@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/watcher"
@@ -17,21 +18,40 @@ func (s *Settings) Validate() error {
 	s.checkValues(c)
 	c.check(isRemote(s.Source), "source %q is on another machine: lockstep pushes, it does not pull (a local name with a colon is written ./NAME)", s.Source)
 	c.check(s.Source == "", "the source is empty: give a directory or a file")
-	t, err := syncer.ParseTarget(s.Target)
-	switch {
-	case err != nil:
-		c.errs = append(c.errs, err)
-	case t.Shell():
-		s.checkShell(c)
-	case t.Remote():
-		s.checkDaemon(c)
-	default:
-		s.checkLocal(c)
-		if s.Source != "" {
-			c.errs = append(c.errs, apart(s.Source, t.Path, s.Delete))
+	s.checkTargets(c)
+	return errors.Join(c.errs...)
+}
+
+// checkTargets checks each target, and the options that are for one kind of them: each must be of use
+// to one target at least.
+func (s *Settings) checkTargets(c *checker) {
+	list := s.Each()
+	useless := map[string]int{} // by option
+	for _, one := range list {
+		t, err := syncer.ParseTarget(one.Target)
+		if err != nil {
+			c.errs = append(c.errs, err)
+			continue
+		}
+		kind := &checker{}
+		switch {
+		case t.Shell():
+			one.checkShell(kind)
+		case t.Remote():
+			one.checkDaemon(kind)
+		default:
+			one.checkLocal(kind)
+			if s.Source != "" {
+				c.errs = append(c.errs, apart(s.Source, t.Path, s.Delete))
+			}
+		}
+		for _, err := range kind.errs {
+			option, _, _ := strings.Cut(err.Error(), " ")
+			if useless[option]++; useless[option] == len(list) {
+				c.errs = append(c.errs, err)
+			}
 		}
 	}
-	return errors.Join(c.errs...)
 }
 
 // checker gathers what is wrong.

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/lockstep-sync/lockstep/debounce"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
@@ -22,87 +21,121 @@ const lastEvents = 25 * time.Millisecond
 // errGrace ends a push that did not get done within the grace time.
 var errGrace = errors.New("the grace time is over")
 
-// Watch keeps the target in step until stop is done; then it pushes what is pending
+// Watch keeps the targets in step until stop is done; then it pushes what is pending
 // within the grace time and returns nil. An error means that it could not begin.
 func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logger, items func(syncer.Item)) error {
-	watcherLog := log // it names the root itself
-	log = log.With(zap.String("root", s.Source), zap.String("target", s.Target))
-	j := newJournal(log)
-	sink := syncer.Sink{Item: items, Message: j.says, SSH: j.sshSays}
-	cfg, err := s.config(sink)
+	all, err := newReplicas(s, log, items)
 	if err != nil {
 		return err
 	}
-	push, err := syncer.New(cfg)
+	defer all.close()
+	watch, err := watcher.New(all.watching(s, log))
 	if err != nil {
-		return err
+		return fmt.Errorf("watch %q: %w", all.root(), err)
 	}
-	defer func() {
-		if err := push.Close(); err != nil {
-			log.Warn("what was kept open did not end well", zap.Error(err))
+	return all.run(ctx, s, stop, watch, log)
+}
+
+// replicas are all targets of a source: one watcher, and beyond it nothing is shared.
+type replicas []*replica
+
+func newReplicas(s Settings, log *zap.Logger, items func(syncer.Item)) (replicas, error) {
+	var all replicas
+	for _, one := range s.Each() {
+		r, err := newReplica(one, log, items)
+		if err != nil {
+			all.close()
+			return nil, err
 		}
-	}()
-	j.push = push
-	watching := watcher.Config{
-		Root:          push.WatchRoot(),
-		Excluded:      push.Excluded,
-		RuleDir:       push.RuleDir,
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+func (all replicas) close() {
+	for _, r := range all {
+		r.close()
+	}
+}
+
+// root is what is watched.
+func (all replicas) root() string { return all[0].push.WatchRoot() }
+
+// excluded says whether no target takes part in a path.
+func (all replicas) excluded(name string, isDir bool) bool {
+	for _, r := range all {
+		if !r.push.Excluded(name, isDir) {
+			return false
+		}
+	}
+	return true
+}
+
+// ruleDir asks all: each forgets what it knew of the rules.
+func (all replicas) ruleDir(name string) (dir string, ok bool) {
+	for _, r := range all {
+		if d, is := r.push.RuleDir(name); is {
+			dir, ok = d, true
+		}
+	}
+	return dir, ok
+}
+
+func (all replicas) watching(s Settings, log *zap.Logger) watcher.Config {
+	cfg := watcher.Config{
+		Root:          all.root(),
+		Excluded:      all.excluded,
+		RuleDir:       all.ruleDir,
 		OneFileSystem: s.OneFileSystem,
 		Backend:       s.WatchBackend,
 		PollInterval:  s.PollInterval,
 		NoIndex:       s.NoIndex,
-		Logger:        watcherLog,
+		Logger:        log,
 	}
 	if !s.NoTune {
-		watching.Tune = func(ctx context.Context) { tune(ctx, push.WatchRoot(), push.Excluded, watcherLog) }
-		watching.GrowQueue = growQueue
+		cfg.Tune = func(ctx context.Context) { tune(ctx, all.root(), all.excluded, log) }
+		cfg.GrowQueue = growQueue
 	}
-	watch, err := watcher.New(watching)
-	if err != nil {
-		return fmt.Errorf("watch %q: %w", push.WatchRoot(), err)
-	}
-	line := debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay), Quiet: quietFor(s.Quieter)})
-	return run(ctx, s, stop, watch, line, push, j)
+	return cfg
 }
 
-// orNone says "no waiting" in debounce's words, where zero is the default.
-func orNone(d time.Duration) time.Duration {
-	if d == 0 {
-		return -1
-	}
-	return d
-}
-
-// run is the pipeline: watcher to line to syncer.
-func run(ctx context.Context, s Settings, stop context.Context, watch *watcher.Watcher, line *debounce.Line, push *syncer.Syncer, j *journal) error {
-	log := j.log
+// run is the pipeline: watcher to the line of each replica to its syncer.
+func (all replicas) run(ctx context.Context, s Settings, stop context.Context, watch *watcher.Watcher, log *zap.Logger) error {
+	log = log.With(zap.String("root", s.Source))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	// The feed ends when nothing more can come into it.
+	// A feed ends when nothing more can come into it.
 	drain, beginDrain := context.WithCancel(context.Background())
 	defer beginDrain()
-	done := make(chan struct{}) // the pushing ended
-	f := newFeed(line, drain)
-	log.Info("watching begins")
+	log.Info("watching begins", zap.Strings("targets", all.names()))
 
 	var g errgroup.Group
 	g.Go(func() error {
 		defer beginDrain()
 		return watch.Run(watching, func(c []watcher.Change) {
 			log.Debug("changes seen", zap.Int("changes", len(c)), zap.String("first", c[0].Path))
-			line.Add(fromWatcher(c)...)
+			list := fromWatcher(c)
+			for _, r := range all {
+				r.line.Add(list...)
+			}
 		})
 	})
+	var pushing sync.WaitGroup
+	for _, r := range all {
+		pushing.Add(1)
+		g.Go(func() error {
+			defer pushing.Done()
+			return r.run(ctx, drain)
+		})
+	}
+	done := make(chan struct{}) // all pushing ended
 	g.Go(func() error {
-		defer close(done)
-		defer stopWatching()
-		err := push.Run(ctx, f, j.observe)
-		if errors.Is(err, io.EOF) || errors.Is(err, errGrace) {
-			return nil
-		}
-		return err
+		pushing.Wait()
+		stopWatching()
+		close(done)
+		return nil
 	})
 	g.Go(func() error {
 		select {
@@ -122,15 +155,24 @@ func run(ctx context.Context, s Settings, stop context.Context, watch *watcher.W
 		return nil
 	})
 	err := g.Wait()
-	left, oldest := line.Pending()
-	if left += int(f.inFlight.Load()); left > 0 {
-		fields := []zap.Field{zap.Int("paths", left)}
-		if !oldest.IsZero() {
-			fields = append(fields, zap.Duration("oldest", rounded(time.Since(oldest))))
-		}
-		log.Warn("stopped with changes unsent; the next start sends them", fields...)
-	} else {
-		log.Info("stopped, everything is sent")
+	for _, r := range all {
+		r.tellEnd()
 	}
 	return err
+}
+
+func (all replicas) names() []string {
+	names := make([]string, len(all))
+	for i, r := range all {
+		names[i] = r.s.Target
+	}
+	return names
+}
+
+// orNone says "no waiting" in debounce's words, where zero is the default.
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }

@@ -23,6 +23,9 @@ const (
 	// Linked marks a name that shares its inode with others: entries with the same Dev and
 	// Ino are one group. With --hard-links only.
 	Linked
+	// Level marks a directory that is brought over with the names in it, but not with what is in
+	// its subdirectories.
+	Level
 )
 
 // Entry is one name of the file list. Mode 0 is a missing entry: the name is to be

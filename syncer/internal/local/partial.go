@@ -32,7 +32,7 @@ func (r *run) partial(ctx context.Context, plan source.Plan) {
 // ordered is all of plan in the order of the list. A missing name stands as an entry of
 // mode 0, right after its directory and before anything that is there.
 func ordered(plan source.Plan) []flist.Entry {
-	all := slices.Concat(plan.Parents, plan.Entries, plan.Trees)
+	all := slices.Concat(plan.Parents, plan.Entries, plan.Trees, plan.Levels)
 	flist.Sort(all)
 	if len(plan.Missing) == 0 {
 		return all
@@ -100,6 +100,8 @@ func (r *run) planned(ctx context.Context, open *branch, e flist.Entry) {
 	case e.IsDir() && r.isHollow(e.Name):
 		r.missing(ctx, parent, e.Name)
 		*open = append(*open, level{name: e.Name, left: true})
+	case e.IsDir() && e.Flags&flist.Level != 0:
+		*open = append(*open, r.level(ctx, parent, e))
 	case e.IsDir() && e.Flags&flist.Partial == 0:
 		r.tree(ctx, parent, e)
 	case e.IsDir() && r.leaves(&e):
@@ -111,6 +113,41 @@ func (r *run) planned(ctx context.Context, open *branch, e flist.Entry) {
 	default:
 		r.stray(ctx, e)
 	}
+}
+
+// level brings over the directory e with what is directly in it, and leaves it open: other parts of the
+// plan may lie below it. Names that are extraneous go at once, whatever --delete-WHEN says.
+func (r *run) level(ctx context.Context, parent *twin, e flist.Entry) level {
+	l := list(r.src, e.Name)
+	entries, complete, err := r.judge(&l, r.problem)
+	if err != nil {
+		r.problem(e.Name, err)
+		return level{name: e.Name}
+	}
+	if r.leaves(&e) {
+		return level{name: e.Name, left: true}
+	}
+	w := r.enter(ctx, parent, e)
+	if w == nil {
+		return level{name: e.Name}
+	}
+	if names, err := r.names(w); err != nil {
+		r.refused(e.Name, err)
+	} else if complete && r.prunes(w) && len(names) > 0 {
+		r.removeAll(ctx, w, r.extraneous(w, entries, names))
+	}
+	for i := range entries {
+		if ctx.Err() != nil {
+			break
+		}
+		if !entries[i].IsDir() {
+			r.entry(ctx, w, &entries[i], !w.isNew)
+		} else if sub := r.enter(ctx, w, entries[i]); sub != nil {
+			r.close(sub)
+			r.leave(sub)
+		}
+	}
+	return level{name: e.Name, twin: w}
 }
 
 // goners are the names of a plan that are to be deleted, if names are: with a directory that

@@ -16,6 +16,7 @@ import (
 type Path struct {
 	Name    string
 	Tree    bool // everything at or below it may differ
+	Level   bool // of a directory: the names in it may differ, too, but not what is below its subdirectories
 	Content bool // its bytes may differ whatever size and time say
 }
 
@@ -29,6 +30,7 @@ type Plan struct {
 	Parents  []flist.Entry // directories above anything else in the plan, Partial
 	Entries  []flist.Entry // there; directories among them are Partial: they alone changed
 	Trees    []flist.Entry // directories that may differ with all below them
+	Levels   []flist.Entry // directories that may differ with all directly in them: Level
 	Problems []report.Problem
 }
 
@@ -74,6 +76,7 @@ type look struct {
 	failed  bool // neither there nor gone: it could not be looked at
 	wanted  bool // named by a change, or the topmost missing name above one
 	tree    bool
+	level   bool
 	content bool
 	above   bool // a directory above something wanted
 	// unsure: it is gone, and a rule hides such a name only if it was a directory, or only if not.
@@ -116,6 +119,7 @@ func (p *planner) add(c Path) *look {
 	// What stands above the path is no directory (any more): it is itself the change.
 	l.content = l.content || c.Content || !whole
 	l.tree = l.tree || c.Tree || !whole
+	l.level = l.level || c.Level
 	return l
 }
 
@@ -255,6 +259,9 @@ func (p *planner) plan() Plan {
 				e.Flags |= flist.Content
 			}
 			plan.Trees = append(plan.Trees, e)
+		case l.wanted && l.level && e.IsDir() && p.tree.scope.Of(name) == Inside:
+			e.Flags |= flist.Level
+			plan.Levels = append(plan.Levels, e)
 		case l.wanted:
 			if e.IsDir() {
 				e.Flags |= flist.Partial
@@ -272,6 +279,7 @@ func (p *planner) plan() Plan {
 	flist.Sort(plan.Parents)
 	flist.Sort(plan.Entries)
 	flist.Sort(plan.Trees)
+	flist.Sort(plan.Levels)
 	plan.dropBelowTrees()
 	return plan
 }
@@ -298,6 +306,7 @@ func (p *Plan) dropBelowTrees() {
 		return false
 	}
 	p.Trees = slices.DeleteFunc(p.Trees, func(e flist.Entry) bool { return below(e.Name) })
+	p.Levels = slices.DeleteFunc(p.Levels, func(e flist.Entry) bool { return below(e.Name) })
 	p.Parents = slices.DeleteFunc(p.Parents, func(e flist.Entry) bool { return below(e.Name) })
 	p.Missing = slices.DeleteFunc(p.Missing, below)
 	p.Unsure = slices.DeleteFunc(p.Unsure, below)

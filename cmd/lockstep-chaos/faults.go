@@ -91,6 +91,16 @@ func listFaults(w io.Writer) {
 	}
 }
 
+// withoutSSH: in a user namespace ssh cannot have the files of root as its own.
+func withoutSSH(p plan, _ targetPlan) bool {
+	for _, t := range p.Targets {
+		if t.Kind == kindSSH {
+			return false
+		}
+	}
+	return true
+}
+
 func to(kinds ...string) func(plan, targetPlan) bool {
 	return func(_ plan, t targetPlan) bool {
 		for _, k := range kinds {
@@ -111,7 +121,7 @@ func faults() []fault {
 		{name: "overflow", about: "lockstep is started again with a kernel queue of a few events", on: onLockstep, weight: 2, inject: shortQueue,
 			possible: canOverflow},
 		{name: "watches", about: "lockstep is started again with too few inotify watches", on: onLockstep, weight: 1, inject: fewWatches,
-			possible: canLimitWatches, fits: func(p plan, t targetPlan) bool { return t.Kind != kindSSH }},
+			possible: canLimitWatches, fits: withoutSSH},
 
 		{name: "kill-daemon", about: "kill -9 of the daemon and all that serve", on: onServer, weight: 3, inject: killDaemon, fits: to(kindDaemon)},
 		{name: "kill-child", about: "kill -9 of the daemon's processes that serve", on: onServer, weight: 3, inject: killServing, fits: to(kindDaemon)},

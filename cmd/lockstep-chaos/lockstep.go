@@ -16,8 +16,9 @@ import (
 // stopLimit is how long lockstep may take to end: its --grace is 10 s.
 const stopLimit = 30 * time.Second
 
-// lockstep is the program under test, for one target.
+// lockstep is the program under test, for one target or several.
 type lockstep struct {
+	name  string
 	args  []string
 	noDAC bool
 	log   string
@@ -27,19 +28,30 @@ type lockstep struct {
 	old   int64 // bytes of the log before it
 }
 
-func newLockstep(w *world, t *target) *lockstep {
-	name := fmt.Sprintf("lockstep.%d", t.index)
-	l := &lockstep{noDAC: w.plan.NoDAC, log: filepath.Join(w.c.Out, name+".log")}
+func newLockstep(w *world, targets ...*target) *lockstep {
+	l := &lockstep{name: "lockstep", noDAC: w.plan.NoDAC}
+	for _, t := range targets {
+		t.lockstep = l
+		l.name += "-" + t.Kind
+	}
+	l.log = filepath.Join(w.c.Out, l.name+".log")
 	l.args = []string{w.c.Lockstep, "--watch", "--delete", "--no-tune", "--watch-backend=" + w.plan.Backend}
 	if w.c.StateDir {
-		l.args = append(l.args, "--state-dir="+filepath.Join(w.dir, "state", name))
+		l.args = append(l.args, "--state-dir="+filepath.Join(w.dir, "state", l.name))
 	}
 	l.args = append(l.args, w.plan.Flags...)
 	l.args = append(l.args, w.c.Options...)
-	l.args = append(l.args, t.flags...)
-	l.args = append(l.args, w.source+"/", t.dst)
+	for i, t := range targets {
+		l.args = append(l.args, t.flags...)
+		if i > 0 {
+			l.args = append(l.args, "--target="+t.dst)
+		}
+	}
+	l.args = append(l.args, w.source+"/", targets[0].dst)
 	return l
 }
+
+func (l *lockstep) String() string { return l.name }
 
 // start starts it, unless it runs.
 func (l *lockstep) start() error { return l.startLimited(0) }

@@ -132,6 +132,11 @@ func hunt(ctx context.Context, o options, stdout io.Writer) (int, error) {
 	if o.Lockstep, err = filepath.Abs(o.Lockstep); err != nil {
 		return codeSetup, err
 	}
+	help, err := exec.CommandContext(ctx, o.Lockstep, "--help").Output()
+	if err != nil {
+		return codeSetup, fmt.Errorf("run %s --help: %w", o.Lockstep, err)
+	}
+	o.StateDir, o.Several = strings.Contains(string(help), "--state-dir="), strings.Contains(string(help), "--target=")
 	o.Impossible = impossible()
 	h := newHunt(ctx, o, work, stdout)
 	h.runAll()

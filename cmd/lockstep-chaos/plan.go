@@ -28,12 +28,14 @@ type config struct {
 	Options    []string
 	Out        string            // where logs and the result go
 	StateDir   bool              // whether lockstep has --state-dir
+	Several    bool              // whether it has --target, for several targets
 	Impossible map[string]string // faults that this machine cannot have, and why
 }
 
 // plan is all that a seed decides.
 type plan struct {
 	Bind    bool     // the source is a mount of its own, which can go away and leave an empty directory
+	Joint   bool     // one lockstep serves all targets, else each has its own
 	NoDAC   bool     // lockstep runs without the right to pass over permissions
 	Backend string   // of watching
 	Flags   []string // for lockstep
@@ -71,6 +73,7 @@ func newPlan(c config) (plan, error) {
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
 	p := plan{
 		Bind:    rng.IntN(2) == 0,
+		Joint:   rng.IntN(2) == 0 && len(c.Targets) > 1 && c.Several,
 		NoDAC:   rng.IntN(4) == 0,
 		Backend: []string{"auto", "inotify"}[rng.IntN(2)],
 		Flags:   flagSets[rng.IntN(len(flagSets))],
@@ -87,7 +90,7 @@ func newPlan(c config) (plan, error) {
 		return p, errNoFaults
 	}
 	for range maxRounds {
-		p.Rounds = append(p.Rounds, newRound(rng, choices))
+		p.Rounds = append(p.Rounds, newRound(rng, p, choices))
 	}
 	return p, nil
 }
@@ -124,7 +127,7 @@ func (p plan) choices(c config) []choice {
 }
 
 // newRound picks faults that do not stand in one another's way: one of a kind for each target.
-func newRound(rng *rand.Rand, choices []choice) round {
+func newRound(rng *rand.Rand, p plan, choices []choice) round {
 	r := round{Calm: 100*time.Millisecond + upTo(rng, 600*time.Millisecond)}
 	taken := map[string]bool{}
 	for range []int{1, 1, 1, 1, 2, 2, 3}[rng.IntN(7)] {
@@ -134,7 +137,7 @@ func newRound(rng *rand.Rand, choices []choice) round {
 			Hold: 50*time.Millisecond + upTo(rng, c.fault.mostHeld()), Seed: rng.Uint64(),
 		}
 		key := c.fault.on
-		if c.fault.on == onLockstep || c.fault.on == onDisk {
+		if c.fault.on == onDisk || c.fault.on == onLockstep && !p.Joint {
 			key = fmt.Sprint(key, c.target)
 		}
 		if taken[key] {
@@ -156,6 +159,9 @@ func (p plan) String() string {
 	words := []string{"backend " + p.Backend, "source plain"}
 	if p.Bind {
 		words[1] = "source bound"
+	}
+	if p.Joint {
+		words = append(words, "one for all targets")
 	}
 	if p.NoDAC {
 		words = append(words, "without CAP_DAC_*")

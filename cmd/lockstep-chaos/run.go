@@ -119,8 +119,8 @@ func (r *seedRun) play(ctx context.Context, c config) error {
 	if r.world, err = newWorld(ctx, c, p); err != nil {
 		return err
 	}
-	for _, t := range r.targets {
-		if err := t.lockstep.start(); err != nil {
+	for _, l := range r.programs {
+		if err := l.start(); err != nil {
 			return err
 		}
 	}
@@ -169,9 +169,9 @@ func (r *seedRun) judges() (end func()) {
 // round changes the source, injects faults, heals them and lets all come to rest.
 func (r *seedRun) round(plan round) error {
 	r.res.Rounds++
-	logged := make([]int64, len(r.targets))
-	for i, t := range r.targets {
-		logged[i] = fileSize(t.lockstep.log)
+	logged := make([]int64, len(r.programs))
+	for i, l := range r.programs {
+		logged[i] = fileSize(l.log)
 	}
 	begun := time.Now()
 	if err := r.writers.start(); err != nil {
@@ -194,10 +194,10 @@ func (r *seedRun) round(plan round) error {
 	for i := range r.res.Shots[first:] {
 		r.res.Shots[first+i].Healed = time.Since(rest)
 	}
-	for i, t := range r.targets {
+	for i, l := range r.programs {
 		most := troublesPerRound + int(troublesPerSecond*time.Since(begun).Seconds())
-		if n := troubles(textFrom(t.lockstep.log, logged[i])); n > most {
-			r.fail(fmt.Sprintf("%s target: %d lines of warnings and errors in %v", t, n, time.Since(begun)))
+		if n := troubles(textFrom(l.log, logged[i])); n > most {
+			r.fail(fmt.Sprintf("%s: %d lines of warnings and errors in %v", l, n, time.Since(begun)))
 		}
 	}
 	return nil
@@ -266,9 +266,9 @@ func (r *seedRun) converge(after string, since time.Time) {
 			r.fail(fmt.Sprintf("%s target: after %s: %v", t, after, err))
 		}
 	}
-	for _, t := range r.targets {
-		if err := r.look(t); err != nil {
-			r.fail(fmt.Sprintf("%s target: after %s: %v", t, after, err))
+	for _, l := range r.programs {
+		if err := r.look(l); err != nil {
+			r.fail(fmt.Sprintf("%s: after %s: %v", l, after, err))
 		}
 	}
 }
@@ -292,8 +292,7 @@ func (r *seedRun) waitEqual(ctx context.Context, t *target, opts syncertest.Comp
 }
 
 // look compares what a lockstep at rest holds with what it held when it was first at rest.
-func (r *seedRun) look(t *target) error {
-	l := t.lockstep
+func (r *seedRun) look(l *lockstep) error {
 	if text := crash(l.said()); text != "" {
 		return fmt.Errorf("it crashed: %s", text)
 	}
@@ -324,25 +323,12 @@ var errLeak = errors.New("it holds more and more")
 
 // finish ends each lockstep, by SIGTERM or so that it lists its goroutines.
 func (r *seedRun) finish() error {
-	for _, t := range r.targets {
-		if t.lockstep.child.ended() {
+	for i, l := range r.programs {
+		if l.child.ended() {
 			continue // which was told
 		}
-		if !r.failed() && (r.c.Seed+uint64(t.index))%2 == 0 {
-			n, err := t.lockstep.goroutines()
-			if err == nil && n > maxGoroutines {
-				err = fmt.Errorf("at rest it had %d goroutines, see its log", n)
-			}
-			if err != nil {
-				r.fail(fmt.Sprintf("%s target: %v", t, err))
-			}
-			continue
-		}
-		if err := t.lockstep.end(); err != nil {
-			r.fail(fmt.Sprintf("%s target: SIGTERM at rest: %v", t, err))
-		}
-		if text := crash(t.lockstep.said()); text != "" {
-			r.fail(fmt.Sprintf("%s target: it crashed: %s", t, text))
+		if err := r.endOne(l, !r.failed() && (r.c.Seed+uint64(i))%2 == 0); err != nil {
+			r.fail(fmt.Sprintf("%s: at rest, at its end: %v", l, err))
 		}
 	}
 	if r.sshd != nil {
@@ -351,4 +337,19 @@ func (r *seedRun) finish() error {
 		}
 	}
 	return nil
+}
+
+func (r *seedRun) endOne(l *lockstep, count bool) error {
+	if !count {
+		err := l.end()
+		if text := crash(l.said()); text != "" {
+			err = errors.Join(err, fmt.Errorf("it crashed: %s", text))
+		}
+		return err
+	}
+	n, err := l.goroutines()
+	if err == nil && n > maxGoroutines {
+		err = fmt.Errorf("it had %d goroutines, see its log", n)
+	}
+	return err
 }

@@ -29,14 +29,15 @@ type world struct {
 	plan plan
 	dir  string // a tmpfs: it goes with the namespace
 
-	disk    disk   // the source's file system
-	tree    string // the source as the harness changes it
-	source  string // the source as lockstep is told of it
-	writers *writers
-	targets []*target
-	holder  *child // holds the daemon's network namespace
-	daemon  *daemon
-	sshd    *syncertest.SSHD
+	disk     disk   // the source's file system
+	tree     string // the source as the harness changes it
+	source   string // the source as lockstep is told of it
+	writers  *writers
+	targets  []*target
+	programs []*lockstep // under test
+	holder   *child      // holds the daemon's network namespace
+	daemon   *daemon
+	sshd     *syncertest.SSHD
 }
 
 // target is a replica and the lockstep that makes it.
@@ -70,6 +71,13 @@ func newWorld(ctx context.Context, c config, p plan) (*world, error) {
 	for i, tp := range p.Targets {
 		if err := w.makeTarget(i, tp); err != nil {
 			return nil, fmt.Errorf("make the %s target: %w", tp.Kind, err)
+		}
+	}
+	if p.Joint {
+		w.programs = append(w.programs, newLockstep(w, w.targets...))
+	} else {
+		for _, t := range w.targets {
+			w.programs = append(w.programs, newLockstep(w, t))
 		}
 	}
 	return w, nil
@@ -139,7 +147,6 @@ func (w *world) makeTarget(i int, tp targetPlan) error {
 		}
 		t.dst, t.flags = w.sshd.Host()+":"+t.replica+"/", []string{"-e", w.sshd.Rsh()}
 	}
-	t.lockstep = newLockstep(w, t)
 	w.targets = append(w.targets, t)
 	return nil
 }
@@ -197,8 +204,8 @@ func (w *world) runFar(net string, args ...string) error {
 // logs are the last lines of what all programs wrote.
 func (w *world) logs(lines int) string {
 	var b strings.Builder
-	for _, t := range w.targets {
-		fmt.Fprintf(&b, "-- the last of lockstep's log, to the %s target:\n%s\n", t, lastLines(t.lockstep.log, lines))
+	for _, l := range w.programs {
+		fmt.Fprintf(&b, "-- the last of the log of %s:\n%s\n", l, lastLines(l.log, lines))
 	}
 	if w.daemon != nil {
 		fmt.Fprintf(&b, "-- the last of the daemon's log:\n%s\n", lastLines(w.daemon.log(), lines/2))

@@ -14,18 +14,23 @@ import (
 
 // disk is a mounted file system of a size of its own.
 type disk struct {
-	mount string
-	fs    string
-	loop  *os.File // its block device; held open, so that it stays while nothing is mounted
+	mount  string
+	fs     string
+	sick   string   // where it is shown through a FUSE file system; "" if it is not
+	server *child   // of that
+	loop   *os.File // its block device; held open, so that it stays while nothing is mounted
 }
 
 // newDisk makes one and mounts it at a new directory. inodes 0 leaves their number to the system.
 func newDisk(mount, fs string, mebibytes, inodes int) (disk, error) {
 	d := disk{mount: mount, fs: fs}
+	if fs == fsSick {
+		d.fs = "tmpfs"
+	}
 	if err := os.Mkdir(mount, 0o755); err != nil {
 		return d, err
 	}
-	if fs == "tmpfs" {
+	if d.fs == "tmpfs" {
 		return d, unix.Mount("tmpfs", mount, "tmpfs", 0, fmt.Sprintf("mode=755,size=%dm,nr_inodes=%d", mebibytes, inodes))
 	}
 	image := mount + ".img"
@@ -48,6 +53,14 @@ func newDisk(mount, fs string, mebibytes, inodes int) (disk, error) {
 		return d, fmt.Errorf("attach a loop device: %w", err)
 	}
 	return d, d.remount()
+}
+
+// shown is where others see it.
+func (d disk) shown() string {
+	if d.sick != "" {
+		return d.sick
+	}
+	return d.mount
 }
 
 // remount mounts an ext4 that is not mounted.
@@ -141,7 +154,7 @@ func fillInodes(_ *world, t *target, _ *rand.Rand) (func() error, error) {
 // readOnly makes the mount read-only, once nobody has a file open for writing there.
 func readOnly(w *world, t *target, _ *rand.Rand) (func() error, error) {
 	remount := func(flags uintptr) error {
-		return unix.Mount("", t.disk.mount, "", unix.MS_REMOUNT|unix.MS_BIND|flags, "")
+		return unix.Mount("", t.disk.shown(), "", unix.MS_REMOUNT|unix.MS_BIND|flags, "")
 	}
 	heal := func() error { return remount(0) }
 	err := untilDone(w.ctx, func() error { return remount(unix.MS_RDONLY) }, unix.EBUSY)

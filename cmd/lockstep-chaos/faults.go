@@ -101,6 +101,10 @@ func withoutSSH(p plan, _ targetPlan) bool {
 	return true
 }
 
+func onFS(fs string) func(plan, targetPlan) bool {
+	return func(_ plan, t targetPlan) bool { return t.FS == fs }
+}
+
 func to(kinds ...string) func(plan, targetPlan) bool {
 	return func(_ plan, t targetPlan) bool {
 		for _, k := range kinds {
@@ -139,7 +143,11 @@ func faults() []fault {
 		{name: "inodes", about: "ENOSPC: the target has no free inode, and has some again", on: onDisk, weight: 2, inject: fillInodes},
 		{name: "read-only", about: "EROFS: the target is remounted read-only, and back", on: onDisk, weight: 2, inject: readOnly},
 		{name: "immutable", about: "EPERM: some of the target's directories are immutable (chattr +i)", on: onDisk, weight: 1, inject: immutable,
-			fits: func(_ plan, t targetPlan) bool { return t.FS == "ext4" }},
+			fits: onFS("ext4")},
+		{name: "eio", about: "EIO: a third of what is asked of the target's file system fails", on: onDisk, weight: 3, inject: sicken(beEIO),
+			possible: canFUSE, fits: onFS(fsSick)},
+		{name: "quota", about: "EDQUOT: the target's file system takes no more", on: onDisk, weight: 3, inject: sicken(beEDQUOT),
+			possible: canFUSE, fits: onFS(fsSick)},
 
 		{name: "unmount", about: "the source's file system is unmounted, and mounted again", on: onSource, weight: 3, inject: unmountSource},
 		{name: "unbind", about: "the source's mount goes away and leaves an empty directory, while its files change elsewhere", on: onSource, weight: 3, inject: unbindSource,

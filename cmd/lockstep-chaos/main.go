@@ -50,6 +50,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.Uint64Var(&o.first, "seed", 1, "the first seed")
 	fs.IntVar(&o.seeds, "seeds", 1, "how many seeds to run, from the first on")
 	fs.DurationVar(&o.Time, "time", 15*time.Second, "how long each goes on with new rounds of faults")
+	fs.DurationVar(&o.Limit, "limit", defaultLimit, "how long a target may take to become equal when all is well again")
 	fs.IntVar(&o.parallel, "parallel", 1, "how many seeds to run at a time")
 	faults := fs.String("faults", "", "inject these alone, a `list` of names that -list shows")
 	targets := fs.String("targets", "local,daemon", "a `list` of local, daemon, ssh")

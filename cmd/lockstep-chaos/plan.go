@@ -22,6 +22,7 @@ var targetKinds = []string{kindLocal, kindDaemon, kindSSH}
 type config struct {
 	Seed       uint64
 	Time       time.Duration
+	Limit      time.Duration
 	Faults     []string // empty: all
 	Targets    []string
 	Lockstep   string
@@ -43,9 +44,12 @@ type plan struct {
 	Rounds  []round
 }
 
+// fsSick is a file system that fails when it is told to.
+const fsSick = "sick"
+
 type targetPlan struct {
 	Kind string
-	FS   string // tmpfs or ext4
+	FS   string // tmpfs, ext4, or fsSick
 }
 
 // round is one or several faults before the source comes to rest.
@@ -79,11 +83,16 @@ func newPlan(c config) (plan, error) {
 		Flags:   flagSets[rng.IntN(len(flagSets))],
 	}
 	for _, kind := range c.Targets {
-		p.Targets = append(p.Targets, targetPlan{Kind: kind, FS: []string{"tmpfs", "ext4"}[rng.IntN(2)]})
+		p.Targets = append(p.Targets, targetPlan{Kind: kind, FS: []string{"tmpfs", "ext4", fsSick}[rng.IntN(3)]})
 	}
 	if len(c.Faults) > 0 { // what was asked for decides the setting, where it has a say
 		p.Bind = p.Bind && !slices.Contains(c.Faults, "move-root") && !slices.Contains(c.Faults, "empty-root") || slices.Contains(c.Faults, "unbind")
 		p.NoDAC = slices.Contains(c.Faults, "permission")
+	}
+	for i := range p.Targets {
+		if _, no := c.Impossible["eio"]; no && p.Targets[i].FS == fsSick {
+			p.Targets[i].FS = "tmpfs"
+		}
 	}
 	choices := p.choices(c)
 	if len(choices) == 0 {

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// convergeLimit is how long a target may take to become equal once all is well and the source is at
+	// defaultLimit is how long a target may take to become equal once all is well and the source is at
 	// rest: lockstep tries again after at most a minute.
-	convergeLimit = 90 * time.Second
+	defaultLimit = 90 * time.Second
 	// A program at rest has no more than this beyond what it had when it was first at rest. The Go
 	// runtime keeps each thread that it ever needed.
 	moreDescriptors, moreThreads = 6, 16
@@ -258,7 +258,7 @@ func (r *seedRun) shoot(shots []shot) error {
 // converge waits until all targets are equal to the source, which is at rest, and looks at what
 // lockstep holds then.
 func (r *seedRun) converge(after string, since time.Time) {
-	ctx, cancel := context.WithDeadline(r.ctx, since.Add(convergeLimit))
+	ctx, cancel := context.WithDeadline(r.ctx, since.Add(r.c.Limit))
 	defer cancel()
 	for _, t := range r.targets {
 		opts := syncertest.CompareOptions{Xattrs: slices.Contains(r.plan.Flags, "-HAX")}

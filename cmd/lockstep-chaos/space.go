@@ -42,6 +42,8 @@ func play(role string) int {
 		}
 	case roleLaunch:
 		err = playLaunch(argument)
+	case roleSick:
+		err = playSick(argument)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "lockstep-chaos as %s: %v\n", role, err)
@@ -66,7 +68,7 @@ func asRole(ctx context.Context, role string, argument any) (*exec.Cmd, error) {
 // inSpace runs a seed as the first process of new namespaces. When that ends the kernel ends all that
 // it started, unmounts all that it mounted and removes its network.
 func inSpace(ctx context.Context, c config) (result, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.limit(), fmt.Errorf("it hung: it was to be over after %v", c.limit()))
+	ctx, cancel := context.WithTimeoutCause(ctx, c.longest(), fmt.Errorf("it hung: it was to be over after %v", c.longest()))
 	defer cancel()
 	cmd, err := asRole(ctx, roleSeed, c)
 	if err != nil {
@@ -96,8 +98,8 @@ func inSpace(ctx context.Context, c config) (result, error) {
 	return r, err
 }
 
-// limit is when a seed is given up: its time, and the slowest way to an end of its last round.
-func (c config) limit() time.Duration { return c.Time + 2*convergeLimit + time.Minute }
+// longest is when a seed is given up: its time, and the slowest way to an end of its last round.
+func (c config) longest() time.Duration { return c.Time + 2*c.Limit + time.Minute }
 
 // playSeed runs a seed in the namespaces that inSpace made.
 func playSeed(argument []byte) error {
@@ -129,7 +131,21 @@ type launch struct {
 
 // start starts a program. Its standard output and error go to the end of a file.
 func (l launch) start(logName string) (*child, error) {
-	cmd, err := asRole(context.Background(), roleLaunch, l)
+	attr := &syscall.SysProcAttr{}
+	if l.Watches > 0 {
+		all := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1 << 31}}
+		attr.Cloneflags, attr.UidMappings, attr.GidMappings = unix.CLONE_NEWUSER, all, all
+	}
+	c, err := startRole(roleLaunch, l, attr, logName)
+	if err != nil {
+		return nil, fmt.Errorf("start %q: %w", l.Argv, err)
+	}
+	return c, nil
+}
+
+// startRole starts this program in a role, as the first of a process group.
+func startRole(role string, argument any, attr *syscall.SysProcAttr, logName string) (*child, error) {
+	cmd, err := asRole(context.Background(), role, argument)
 	if err != nil {
 		return nil, err
 	}
@@ -139,14 +155,10 @@ func (l launch) start(logName string) (*child, error) {
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if l.Watches > 0 {
-		all := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1 << 31}}
-		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings = all, all
-	}
+	attr.Setpgid = true
+	cmd.SysProcAttr = attr
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %q: %w", l.Argv, err)
+		return nil, err
 	}
 	c := &child{pid: cmd.Process.Pid, done: make(chan struct{})}
 	go func() {

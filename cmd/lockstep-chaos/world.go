@@ -129,7 +129,12 @@ func (w *world) makeTarget(i int, tp targetPlan) error {
 	if t.disk, err = newDisk(filepath.Join(w.dir, fmt.Sprintf("target%d", i)), tp.FS, targetSize, inodes); err != nil {
 		return err
 	}
-	t.replica = filepath.Join(t.disk.mount, "replica")
+	if tp.FS == fsSick {
+		if err := w.mountSick(&t.disk); err != nil {
+			return err
+		}
+	}
+	t.replica = filepath.Join(t.disk.shown(), "replica")
 	if err := os.Mkdir(t.replica, 0o755); err != nil {
 		return err
 	}

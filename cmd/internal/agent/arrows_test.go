@@ -18,7 +18,7 @@ const module = "github.com/lockstep-sync/lockstep/"
 var arrows = map[string][]string{
 	"cmd/lockstep":              {"cmd/internal/agent", "syncer", "sysctl", "watcher", "github.com/spf13/pflag"},
 	"cmd/lockstep-bench":        {"syncer/syncertest", "watcher", "golang.org/x/sys", "golang.org/x/sync"},
-	"cmd/lockstep-chaos":        {"syncer/syncertest", "golang.org/x/sys"},
+	"cmd/lockstep-chaos":        {"syncer/syncertest", "golang.org/x/sys", "github.com/hanwen/go-fuse/"},
 	"cmd/internal/agent":        {"watcher", "debounce", "syncer", "syncer/filter", "sysctl", "go.uber.org/zap", "golang.org/x/", "github.com/vbauerster/mpb"},
 	"watcher":                   {"watcher/internal/", "github.com/fsnotify/fsnotify", "go.uber.org/zap", "golang.org/x/sys", "golang.org/x/sync", "github.com/moby/sys/mountinfo"},
 	"watcher/internal/dirent":   {"golang.org/x/sys"},

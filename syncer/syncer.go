@@ -93,6 +93,7 @@ type Syncer struct {
 	suspect  bool             // it was empty when it was first seen: it may not be who it seems
 	pushed   bool             // a full push reached its end, if only in part
 	failures map[string]int   // of paths that did not arrive, in a row
+	leftover leftovers
 	mounts   mounts
 	links    links
 }
@@ -109,7 +110,7 @@ func New(cfg Config) (*Syncer, error) {
 	if cfg.Filter, err = cfg.Filter.With(impliedRules(&cfg.Options)...); err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
-	s := &Syncer{cfg: cfg, place: place, failures: map[string]int{}}
+	s := &Syncer{cfg: cfg, place: place, failures: map[string]int{}, leftover: leftovers{}}
 	s.src = source.Options{Set: cfg.Options, Prefix: place.prefix, ListAll: cfg.Delete && cfg.Target.Remote()}
 	s.src.Filter, s.src.Scope = cfg.Filter.At(place.root), place.scope
 	s.watchRules = source.WatchRules(place.root, s.src)
@@ -250,6 +251,10 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 		j.since = j.since.Add(-sinceSlack)
 	}
 	defer s.with(&b)()
+	asked := b.Paths
+	if s.cfg.Delete && s.pushed && !s.place.single {
+		b.Paths = s.leftover.with(asked)
+	}
 	rep, full, err := s.push(ctx, tree, b, j)
 	if err != nil && ctx.Err() != nil {
 		// Whatever broke, it broke because we were told to end.
@@ -259,6 +264,7 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 		s.pushed = true
 	}
 	s.rename(&rep)
+	s.leftover.note(asked, &rep, err)
 	return rep, err
 }
 

@@ -77,7 +77,8 @@ func newPlan(c config) (plan, error) {
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
 	p := plan{
 		Bind:    rng.IntN(2) == 0,
-		Joint:   rng.IntN(2) == 0 && len(c.Targets) > 1 && c.Several,
+		// -e is for all remote targets of a command line, daemons too.
+		Joint:   rng.IntN(2) == 0 && len(c.Targets) > 1 && c.Several && !slices.Contains(c.Targets, kindSSH),
 		NoDAC:   rng.IntN(4) == 0,
 		Backend: []string{"auto", "inotify"}[rng.IntN(2)],
 		Flags:   flagSets[rng.IntN(len(flagSets))],

@@ -76,7 +76,7 @@ var errNoFaults = errors.New("none of the faults asked for is possible here, or 
 func newPlan(c config) (plan, error) {
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
 	p := plan{
-		Bind:    rng.IntN(2) == 0,
+		Bind: rng.IntN(2) == 0,
 		// -e is for all remote targets of a command line, daemons too.
 		Joint:   rng.IntN(2) == 0 && len(c.Targets) > 1 && c.Several && !slices.Contains(c.Targets, kindSSH),
 		NoDAC:   rng.IntN(4) == 0,

@@ -127,7 +127,7 @@ func fromWatcher(changes []watcher.Change) []debounce.Change {
 	out := make([]debounce.Change, len(changes))
 	for i, c := range changes {
 		out[i] = debounce.Change{
-			Path: c.Path, Tree: c.Tree, Content: c.Content, Open: c.Open, Closed: c.Closed,
+			Path: c.Path, Tree: c.Tree, Level: c.Level, Content: c.Content, Open: c.Open, Closed: c.Closed,
 			From: c.From, FromDev: c.FromDev, FromIno: c.FromIno,
 		}
 	}

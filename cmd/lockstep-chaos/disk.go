@@ -63,6 +63,14 @@ func (d disk) shown() string {
 	return d.mount
 }
 
+// hidden is where what others see is kept.
+func (d disk) hidden() string {
+	if d.sick != "" {
+		return filepath.Join(d.mount, "backing")
+	}
+	return d.mount
+}
+
 // remount mounts an ext4 that is not mounted.
 func (d disk) remount() error {
 	if err := unix.Mount(d.loop.Name(), d.mount, d.fs, 0, ""); err != nil {

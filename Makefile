@@ -14,10 +14,10 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo deps fmt vet lint test race fuzz interop chaos bench soak check install clean
+.PHONY: help build demo deps fmt vet lint test race fuzz interop chaos chaos-faults bench soak check install clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build ./lockstep
 	$(GO) build -trimpath -o $(BIN) ./cmd/lockstep
@@ -50,10 +50,13 @@ fuzz: ## every fuzz target for FUZZTIME (5s)
 interop: deps ## the tests against the real rsync, uncached
 	$(GO) test -count=1 -run 'Interop|Transcript|Examples|Matrix' ./syncer/... ./cmd/... ./examples/...
 
-chaos: deps ## random changes while it runs: SEEDS (40) seeds of CHAOSTIME (60s) to both targets, CHURNS (200) of CHURNTIME (60s) for the watcher alone
+chaos: deps chaos-faults ## random changes while it runs: SEEDS (40) seeds of CHAOSTIME (60s) with faults and without, CHURNS (200) of CHURNTIME (60s) for the watcher alone
 	$(GO) test -count=1 -timeout=0 -run TestChaos ./cmd/internal/agent -chaos.seeds=$(SEEDS) -chaos.time=$(CHAOSTIME)
 	$(GO) test -count=$(CHURNS) -parallel=4 -timeout=0 -run 'TestChurn' ./watcher -churn=$(CHURNTIME)
 	$(GO) test -count=1 -run TestChurnSmallQueue ./watcher -churn.sysctl
+
+chaos-faults: ## faults alone: kill -9, cut links, full disks, … ; CHAOS="-faults kill,link -seed 7" says which (docs/reliability.md)
+	$(GO) run ./cmd/lockstep-chaos -seeds=$(SEEDS) -time=$(CHAOSTIME) $(CHAOS)
 
 bench: deps build ## measure beside rsync: latency, burst, delta, memory
 	$(GO) run ./cmd/lockstep-bench -lockstep ./$(BIN) $(BENCH)
@@ -67,4 +70,4 @@ install: build ## install the binary below PREFIX (/usr/local)
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/lockstep
 
 clean: ## remove what was built
-	rm -f $(BIN) lockstep-bench
+	rm -f $(BIN) lockstep-bench lockstep-chaos

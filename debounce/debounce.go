@@ -24,6 +24,7 @@ const (
 type Change struct {
 	Path    string // slash separated, relative to the root, "." is the root; bytes, kept as they are
 	Tree    bool   // everything at or below Path may differ
+	Level   bool   // of a directory: the names in it may differ, too, but not what is below its subdirectories
 	Content bool   // bytes may differ, whatever size and mtime say; with Tree: of anything below
 
 	// Open says that Path was written to and its writer is not done: it waits for MaxDelay, or for a change

@@ -12,7 +12,7 @@
 //     that Quiet names have times of their own.
 //  2. A Tree change swallows what is queued below it and keeps the earliest first-seen time. A change
 //     below a queued Tree entry is absorbed: it restarts that entry's settle time, under the same cap.
-//     Content and Tree merge by OR on the way, so that no hint gets weaker.
+//     Content, Level and Tree merge by OR on the way, so that no hint gets weaker.
 //  3. Whatever is due leaves together, sorted; what is still settling stays. With one change in an idle
 //     queue that is exactly Settle after it.
 //  4. A path that comes back right after it was taken is hot: after the first four such returns its

@@ -99,6 +99,7 @@ func (m *model) add(now time.Time, c Change) {
 		e.since, e.streak, e.deferred = now, m.returned(c.Path, now), false
 	}
 	e.Tree, e.Content = e.Tree || c.Tree, e.Content || c.Content
+	e.Level = (e.Level || c.Level) && !e.Tree
 	e.open = (e.open || c.Open) && !c.Closed && !e.Tree
 	m.swallow(e)
 	m.settle(e, now)
@@ -240,10 +241,12 @@ func (m *model) giveBackOne(until, first time.Time, c Change) {
 	}
 	e := m.find(c.Path)
 	if e == nil {
+		c.Level = c.Level && !c.Tree
 		m.entries = append(m.entries, &entry{Change: c, first: first, due: until, deferred: true})
 		return
 	}
 	e.Tree, e.Content, e.first = e.Tree || c.Tree, e.Content || c.Content, earliest(e.first, first)
+	e.Level = (e.Level || c.Level) && !e.Tree
 	if e.deferred {
 		e.due = earliest(e.due, until)
 		return
@@ -368,6 +371,7 @@ func genChange() *rapid.Generator[Change] {
 		c := Change{
 			Path:    rapid.SampledFrom(modelPaths).Draw(t, "path"),
 			Tree:    rapid.IntRange(0, 5).Draw(t, "tree") == 0,
+			Level:   rapid.IntRange(0, 5).Draw(t, "level") == 0,
 			Content: rapid.Bool().Draw(t, "content"),
 			Open:    rapid.IntRange(0, 3).Draw(t, "open") == 0,
 			Closed:  rapid.IntRange(0, 3).Draw(t, "closed") == 0,

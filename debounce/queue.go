@@ -103,10 +103,10 @@ func (q *Queue) giveBack(first, due time.Duration, c Change) {
 		q.enter(n, first, c)
 		q.due.set(n, due)
 	case n.is(isDeferred):
-		q.merge(n, first, c.Content, c.Tree)
+		q.enter(n, first, c)
 		q.due.set(n, min(q.due.due(n), due))
 	default:
-		q.merge(n, first, c.Content, c.Tree)
+		q.enter(n, first, c)
 		if n.is(isTree) {
 			q.swallow(n)
 			q.due.set(n, min(q.due.due(n), later(n.since, q.patience(n))))
@@ -145,7 +145,7 @@ func (q *Queue) Take(now time.Time) (Batch, bool) {
 	b.Changes = make([]Change, 0, len(leaving))
 	for _, n := range leaving {
 		if !n.is(isCovered) {
-			b.Changes = append(b.Changes, Change{Path: n.path, Tree: n.is(isTree), Content: n.is(isContent)})
+			b.Changes = append(b.Changes, Change{Path: n.path, Tree: n.is(isTree), Level: n.mark&(isLevel|isTree) == isLevel, Content: n.is(isContent)})
 		}
 		if q.heat.on() {
 			q.heat.took(n, t)
@@ -248,7 +248,7 @@ func (q *Queue) Oldest() (time.Time, bool) {
 	return q.abs(q.oldest), true
 }
 
-// enter makes n an entry, if it is none, and merges c into it. Its due time is the caller's to set.
+// enter makes n an entry, if it is none, and merges c, which is of the same path, into it. Its due time is the caller's to set.
 func (q *Queue) enter(n *node, first time.Duration, c Change) {
 	if !n.queued() {
 		n.first = first
@@ -257,6 +257,9 @@ func (q *Queue) enter(n *node, first time.Duration, c Change) {
 		}
 		q.due.push(n)
 		q.tree.count(n, 1)
+	}
+	if c.Level {
+		n.mark |= isLevel
 	}
 	q.merge(n, first, c.Content, c.Tree)
 }

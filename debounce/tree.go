@@ -26,6 +26,7 @@ const (
 	isLeaving  // being taken
 	isCovered  // being taken, and a Tree entry above it as well
 	isOpen     // its writer is not done
+	isLevel
 )
 
 func (n *node) is(m mark) bool { return n.mark&m != 0 }

@@ -106,6 +106,7 @@ type Syncer struct {
 	vanished  map[string]int // how often in a row a path was gone when it was read
 	suspects  suspects
 	now       func() time.Time // time.Now, but in tests
+	leftover  leftovers
 	mounts    mounts
 	links     links
 
@@ -133,7 +134,7 @@ func New(cfg Config) (*Syncer, error) {
 	if err := CheckBackupDir(cfg.BackupDir); err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
-	s := &Syncer{cfg: cfg, place: place, now: time.Now, vanished: map[string]int{}, ledger: newLedger(rand.Float64)}
+	s := &Syncer{cfg: cfg, place: place, now: time.Now, vanished: map[string]int{}, leftover: leftovers{}, ledger: newLedger(rand.Float64)}
 	s.ledger.restore(time.Now(), cfg.Failed)
 	if err := s.recall(); err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
@@ -293,6 +294,10 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 	if r, ok := s.target.(*remote); ok {
 		r.withheld = s.withheld(b.Paths)
 	}
+	asked := b.Paths
+	if s.cfg.Delete && s.pushed && s.Sliced() {
+		b.Paths = s.leftover.with(asked)
+	}
 	rep, full, err := s.push(ctx, tree, b, j)
 	if err != nil && ctx.Err() != nil {
 		// Whatever broke, it broke because we were told to end.
@@ -305,6 +310,7 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 		}
 	}
 	s.rename(&rep)
+	s.leftover.note(asked, &rep, err)
 	return rep, err
 }
 

@@ -23,6 +23,7 @@ func (s *changeSet) add(c Change) {
 			s.trees++
 		}
 		old.Tree = old.Tree || c.Tree
+		old.Level = old.Level || c.Level
 		old.Content = old.Content || c.Content
 		if c.Open || c.Closed {
 			old.Open, old.Closed = c.Open, c.Closed

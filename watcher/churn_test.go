@@ -361,6 +361,9 @@ func (r *replica) apply(changes map[string]Change) {
 func (r *replica) look(c Change) {
 	content := c.Content || c.Path == "." // an overflow loses what was told about contents
 	onDisk := scanBelow(r.root, c.Path, c.Tree)
+	if c.Level {
+		r.level(c.Path)
+	}
 	if c.Tree {
 		r.removeMissing(c.Path, onDisk)
 	}
@@ -376,6 +379,23 @@ func (r *replica) look(c Change) {
 			r.removeMissing(path, nil)
 		}
 		r.entries[path] = e
+	}
+}
+
+// level looks at the names in a directory.
+func (r *replica) level(dir string) {
+	names := make(map[string]bool)
+	for path := range r.entries {
+		names[path] = path != "." && parentOf(path) == dir
+	}
+	list, _ := os.ReadDir(filepath.Join(r.root, dir)) // gone is empty
+	for _, e := range list {
+		names[filepath.Join(dir, e.Name())] = true
+	}
+	for path, is := range names {
+		if is {
+			r.look(Change{Path: path})
+		}
 	}
 }
 

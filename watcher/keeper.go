@@ -87,7 +87,7 @@ type looked struct {
 type job struct {
 	kind    jobKind
 	paths   pathSet
-	blind   []string // places that are told of if they were looked at
+	blind   []string // places without events
 	scan    index.Scan
 	differs int
 	took    time.Duration
@@ -241,10 +241,7 @@ func (k *keeper) start(ctx context.Context, kind jobKind, paths pathSet) {
 	}
 	k.working, k.kind, k.tainted = true, kind, false
 	pace := k.pace(ctx, kind)
-	j := job{kind: kind, paths: paths}
-	if kind != jobCompare {
-		j.blind = k.blind()
-	}
+	j := job{kind: kind, paths: paths, blind: k.blind()}
 	k.spawn(func() {
 		begin := time.Now()
 		j.work(ctx, k, pace)
@@ -280,6 +277,10 @@ const entryCost = 3 * time.Microsecond
 
 func (j *job) work(ctx context.Context, k *keeper, pace func(int)) {
 	var single []string
+	blind := make(pathSet, len(j.blind))
+	for _, place := range j.blind {
+		blind[place] = true
+	}
 	for _, p := range slices.Sorted(maps.Keys(j.paths)) {
 		if !j.paths[p] {
 			single = append(single, p)
@@ -290,7 +291,9 @@ func (j *job) work(ctx context.Context, k *keeper, pace func(int)) {
 			// nobody was told of it.
 			if j.kind == jobCompare || !within(d.Path, p) {
 				j.differs++
-				k.tell(d)
+				// A file may have been made after the last look, been pushed with what that found, and be gone
+				// again. Then all that differs is the directory.
+				k.tell(d, !d.Tree && !d.Content && !d.Gone && anyAbove(d.Path, func(p string) bool { return blind[p] }))
 			}
 		}
 		if j.kind == jobBuild {
@@ -306,24 +309,24 @@ func (j *job) work(ctx context.Context, k *keeper, pace func(int)) {
 		}
 	}
 	j.scan.Unsettled = append(j.scan.Unsettled, k.idx.Look(single)...)
-	j.tellBlind(k)
+	if j.kind != jobCompare {
+		j.tellBlind(k, blind)
+	}
 }
 
 // tellBlind tells of what was just looked at and may have changed before that without an event.
-func (j *job) tellBlind(k *keeper) {
-	if len(j.blind) == 0 {
+func (j *job) tellBlind(k *keeper, blind pathSet) {
+	if len(blind) == 0 {
 		return
 	}
-	blind := make(map[string]bool, len(j.blind))
 	for _, place := range j.blind {
-		blind[place] = true
 		if anyAbove(place, func(p string) bool { return j.paths[p] }) {
-			k.tell(index.Difference{Path: place, Tree: true})
+			k.tell(index.Difference{Path: place, Tree: true}, false)
 		}
 	}
 	for p, tree := range j.paths {
 		if anyAbove(p, func(place string) bool { return blind[place] }) {
-			k.tell(index.Difference{Path: p, Tree: tree, Content: true})
+			k.tell(index.Difference{Path: p, Tree: tree, Content: true}, false)
 		}
 	}
 }
@@ -343,10 +346,10 @@ func within(path, dir string) bool {
 	return dir == "." || path == dir || len(path) > len(dir) && path[len(dir)] == '/' && path[:len(dir)] == dir
 }
 
-// tell hands a difference to the session.
-func (k *keeper) tell(d index.Difference) {
+// tell hands a difference to the session; level says that the names in it may differ, too.
+func (k *keeper) tell(d index.Difference, level bool) {
 	k.mu.Lock()
-	k.found = append(k.found, Change{Path: d.Path, Tree: d.Tree, Content: d.Content})
+	k.found = append(k.found, Change{Path: d.Path, Tree: d.Tree, Level: level, Content: d.Content})
 	k.mu.Unlock()
 	select {
 	case k.news <- struct{}{}:

@@ -302,6 +302,22 @@ func TestKeeperLosses(t *testing.T) {
 			m.loop()
 			do(false, os.Remove(m.root+"/f"))
 		}},
+		{"made after the look in a place without events, pushed, and deleted", func(m *keeperModel, do func(bool, error, ...Change)) {
+			m.blind = "b"
+			m.k.blind = func() []string { return []string{"b"} }
+			do(true, os.Chmod(m.root+"/b", 0o711), Change{Path: "b", Tree: true})
+			m.handle(1)
+			m.loop()
+			m.k.tick(context.Background())
+			m.k.tick(context.Background())
+			m.work()
+			do(false, os.WriteFile(m.root+"/b/c/f", nil, 0o600))
+			m.differences()
+			m.finish()
+			m.loop() // which sees it
+			m.settle(8)
+			do(false, os.Remove(m.root+"/b/c/f"))
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

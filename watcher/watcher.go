@@ -34,6 +34,9 @@ type Change struct {
 	Path string
 	// Tree says that anything at or below Path may differ.
 	Tree bool
+	// Level says that Path is a directory in which names may have come and gone unseen: those in it may
+	// differ, too, but not what is below its subdirectories.
+	Level bool
 	// Content says that the bytes of Path may have changed: equal size and mtime prove nothing.
 	// With Tree it holds for everything below Path too: a directory was made, moved in or
 	// replaced, and events from inside it may have been lost meanwhile.

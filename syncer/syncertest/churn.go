@@ -39,6 +39,7 @@ type Churn struct {
 	// PlainLinks makes only symlinks that point downwards: a daemon without chroot stores others
 	// under another target, see DaemonConfig.
 	PlainLinks bool
+	Without    []string // acts that are left out, as "chmod"
 	// Trace, if set, is told all that was tried, by all writers at once.
 	Trace func(ChurnOp)
 }

@@ -48,7 +48,7 @@ func churnActs() []churnAct {
 // possible leaves out what cannot succeed here.
 func (r *churnRun) possible(acts []churnAct) []churnAct {
 	return slices.DeleteFunc(acts, func(a churnAct) bool {
-		return a.name == "chown" && !r.isRoot || (a.name == "move out" || a.name == "move in") && r.outside < 0
+		return slices.Contains(r.Without, a.name) || a.name == "chown" && !r.isRoot || (a.name == "move out" || a.name == "move in") && r.outside < 0
 	})
 }
 

@@ -18,6 +18,7 @@ const module = "github.com/lockstep-sync/lockstep/"
 var arrows = map[string][]string{
 	"cmd/lockstep":              {"cmd/internal/agent", "syncer", "sysctl", "watcher", "github.com/spf13/pflag"},
 	"cmd/lockstep-bench":        {"syncer/syncertest", "watcher", "golang.org/x/sys", "golang.org/x/sync"},
+	"cmd/lockstep-chaos":        {"syncer/syncertest", "golang.org/x/sys", "github.com/hanwen/go-fuse/"},
 	"cmd/internal/confine":      {"github.com/landlock-lsm/go-landlock/", "kernel.org/pub/linux/libs/security/libcap/", "golang.org/x/net/bpf", "golang.org/x/sys"},
 	"cmd/internal/places":       {"syncer", "golang.org/x/sys", "github.com/moby/sys/mountinfo"},
 	"cmd/internal/agent":        {"cmd/internal/confine", "cmd/internal/places", "watcher", "debounce", "state", "syncer", "syncer/filter", "sysctl", "go.uber.org/zap", "golang.org/x/", "github.com/vbauerster/mpb"},

@@ -165,7 +165,7 @@ func (f *feed) Hold(d time.Duration, back <-chan struct{}) {
 func toSyncer(b debounce.Batch) syncer.Batch {
 	out := syncer.Batch{Seq: b.Seq, Oldest: b.Oldest, Paths: make([]syncer.Path, len(b.Changes))}
 	for i, c := range b.Changes {
-		out.Paths[i] = syncer.Path{Name: c.Path, Tree: c.Tree, Content: c.Content}
+		out.Paths[i] = syncer.Path{Name: c.Path, Tree: c.Tree, Level: c.Level, Content: c.Content}
 	}
 	for _, m := range b.Moves {
 		out.Moves = append(out.Moves, syncer.Move{From: m.From, To: m.To, Dev: m.Dev, Ino: m.Ino})
@@ -176,7 +176,7 @@ func toSyncer(b debounce.Batch) syncer.Batch {
 func toDebounce(b syncer.Batch) debounce.Batch {
 	out := debounce.Batch{Seq: b.Seq, Oldest: b.Oldest, Changes: make([]debounce.Change, len(b.Paths))}
 	for i, p := range b.Paths {
-		out.Changes[i] = debounce.Change{Path: p.Name, Tree: p.Tree, Content: p.Content}
+		out.Changes[i] = debounce.Change{Path: p.Name, Tree: p.Tree, Level: p.Level, Content: p.Content}
 	}
 	for _, m := range b.Moves {
 		out.Moves = append(out.Moves, debounce.Move{From: m.From, To: m.To, Dev: m.Dev, Ino: m.Ino})
@@ -188,7 +188,7 @@ func fromWatcher(changes []watcher.Change) []debounce.Change {
 	out := make([]debounce.Change, len(changes))
 	for i, c := range changes {
 		out[i] = debounce.Change{
-			Path: c.Path, Tree: c.Tree, Content: c.Content, Open: c.Open, Closed: c.Closed,
+			Path: c.Path, Tree: c.Tree, Level: c.Level, Content: c.Content, Open: c.Open, Closed: c.Closed,
 			From: c.From, FromDev: c.FromDev, FromIno: c.FromIno,
 		}
 	}

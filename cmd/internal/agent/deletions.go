@@ -71,6 +71,9 @@ type deletions struct {
 type spent struct {
 	At    time.Time `json:"at"`
 	Names int64     `json:"names"`
+	// path is what they are at and below, until it is known to be deleted: a push that fails comes again, and is
+	// not to count twice.
+	path string
 }
 
 // verdict is what is to be done about a name that is gone.
@@ -114,12 +117,24 @@ func (d *deletions) judge(now time.Time, path string, names, total int64) (verdi
 		}
 	}
 	delete(d.waiting, path)
+	d.spent = slices.DeleteFunc(d.spent, func(s spent) bool { return s.path == path })
 	if names > d.left(now, total) {
 		d.hold(now, path, names)
 		return deleteHeld, 0
 	}
-	d.spend(now, names)
+	if d.spend(now, names); d.limit.any() {
+		d.spent[len(d.spent)-1].path = path
+	}
 	return deleteNow, 0
+}
+
+// spentFor ends that what was spent for path is given back if it comes again.
+func (d *deletions) spentFor(path string) {
+	for i := range d.spent {
+		if d.spent[i].path == path {
+			d.spent[i].path = ""
+		}
+	}
 }
 
 // hold keeps path's deletion back.
@@ -147,7 +162,7 @@ func (d *deletions) stopped(now time.Time, path string) Held {
 // spend counts names that a push may delete, or did.
 func (d *deletions) spend(now time.Time, names int64) {
 	if d.limit.any() && names > 0 {
-		d.spent = append(d.spent, spent{now, names})
+		d.spent = append(d.spent, spent{At: now, Names: names})
 	}
 }
 
@@ -166,6 +181,7 @@ func (d *deletions) back(path string) (was bool) {
 	_, was = d.held[path]
 	delete(d.held, path)
 	delete(d.waiting, path)
+	d.spentFor(path) // the target may have lost it meanwhile
 	if d.free[path].Names > 0 {
 		delete(d.free, path)
 	}
@@ -187,6 +203,7 @@ func (d *deletions) release() []Held {
 func (d *deletions) done(path string) {
 	delete(d.free, path)
 	delete(d.beyond, path)
+	d.spentFor(path)
 }
 
 func (d *deletions) list() []Held {

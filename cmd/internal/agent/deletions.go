@@ -65,6 +65,7 @@ type deletions struct {
 	waiting map[string]time.Time // gone since; for the delay
 	spent   []spent              // in the last hour, oldest first
 	free    map[string]Held      // released, and not deleted yet
+	changed bool                 // held, beyond or free, since it was asked last
 }
 
 // spent is how many names a push was let delete.
@@ -91,7 +92,7 @@ func newDeletions(limit Limit, delay time.Duration) *deletions {
 
 // active says whether anything is ever kept back.
 func (d *deletions) active() bool {
-	return d.limit.any() || d.delay > 0 || len(d.held) > 0 || len(d.free) > 0
+	return d.limit.any() || d.delay > 0 || len(d.held) > 0 || len(d.beyond) > 0 || len(d.free) > 0
 }
 
 // judge decides about path, with which names would go, of total that the target has. With deleteLater
@@ -140,7 +141,7 @@ func (d *deletions) spentFor(path string) {
 // hold keeps path's deletion back.
 func (d *deletions) hold(now time.Time, path string, names int64) Held {
 	h := Held{Path: path, Names: names, Since: now}
-	d.held[path] = h
+	d.held[path], d.changed = h, true
 	for p := range d.held {
 		if p != path && strings.HasPrefix(p, path+"/") {
 			delete(d.held, p)
@@ -154,7 +155,7 @@ func (d *deletions) stopped(now time.Time, path string) Held {
 	h, ok := d.beyond[path]
 	if !ok {
 		h = Held{Path: path, Since: now}
-		d.beyond[path] = h
+		d.beyond[path], d.changed = h, true
 	}
 	return h
 }
@@ -182,8 +183,10 @@ func (d *deletions) back(path string) (was bool) {
 	delete(d.held, path)
 	delete(d.waiting, path)
 	d.spentFor(path) // the target may have lost it meanwhile
+	d.changed = d.changed || was
 	if d.free[path].Names > 0 {
 		delete(d.free, path)
+		d.changed = true
 	}
 	return was
 }
@@ -196,18 +199,25 @@ func (d *deletions) release() []Held {
 	}
 	clear(d.held)
 	clear(d.beyond)
+	d.changed = d.changed || len(list) > 0
 	return list
 }
 
 // done says that the target has no more than the source at path and below.
 func (d *deletions) done(path string) {
+	_, free := d.free[path]
+	_, beyond := d.beyond[path]
+	d.changed = d.changed || free || beyond
 	delete(d.free, path)
 	delete(d.beyond, path)
 	d.spentFor(path)
 }
 
 func (d *deletions) list() []Held {
-	list := slices.AppendSeq(slices.Collect(maps.Values(d.held)), maps.Values(d.beyond))
+	return byPath(slices.AppendSeq(slices.Collect(maps.Values(d.held)), maps.Values(d.beyond)))
+}
+
+func byPath(list []Held) []Held {
 	slices.SortFunc(list, func(a, b Held) int { return cmp.Compare(a.Path, b.Path) })
 	return list
 }
@@ -219,6 +229,23 @@ func (d *deletions) heldAt(path string) (Held, bool) {
 		}
 		if p == "." {
 			return Held{}, false
+		}
+	}
+}
+
+// about is what was decided about path, or a directory above it, and is not over; names is how many it was about.
+func (d *deletions) about(path string) (names int64, ok bool) {
+	for p := path; ; p = parentOf(p) {
+		h, held := d.held[p]
+		f, free := d.free[p]
+		if _, waits := d.waiting[p]; held || waits || free && f.Names > 0 {
+			if p != path {
+				return 0, true
+			}
+			return max(h.Names, f.Names), true
+		}
+		if p == "." {
+			return 0, false
 		}
 	}
 }

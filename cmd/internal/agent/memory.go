@@ -220,7 +220,7 @@ func (m *memory) count(path string) (names, total int64, known bool) {
 			return 0, 0, false
 		}
 	}
-	return names, m.store.Total(), m.known()
+	return names, m.store.Total(), m.known() && !m.store.Doubted(path)
 }
 
 // narrowMost is up to how many paths a subtree is narrowed down to. Beyond it a comparison with the target

@@ -59,6 +59,8 @@ type Batch struct {
 	Gone map[string]bool
 	// MaxDelete, where it is not nil, stands for Config.MaxDelete in this push.
 	MaxDelete *int64
+	// Err is what Look said: the batch is not pushed, and fails with it.
+	Err error
 	// Verify says that nothing is known to have changed: the target is looked at. Checksum: by content.
 	Verify, Checksum bool
 }
@@ -288,6 +290,9 @@ func (s *Syncer) addr() string {
 }
 
 func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
+	if b.Err != nil {
+		return Report{}, b.Err
+	}
 	undo, err := s.with(&b)
 	if err != nil {
 		return Report{}, report.Fail(CodeUsage, err, "")

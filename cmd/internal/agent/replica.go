@@ -31,6 +31,7 @@ type replica struct {
 	gate   *gate
 	verify *verifier
 	record *record
+	lost   bool              // what is kept beside the index is to be kept again
 	around []debounce.Change // directories that the last run may have left something in
 }
 
@@ -78,7 +79,10 @@ func (r *replica) remember(cfg *syncer.Config) error {
 		return err
 	}
 	m := r.memory
-	m.all = func() { r.line.Add(debounce.Change{Path: ".", Tree: true}) }
+	m.all = func() {
+		r.lost = true
+		r.line.Add(debounce.Change{Path: ".", Tree: true})
+	}
 	m.recall(keySource, &m.source)
 	m.recall(keyMounts, &m.mounts)
 	m.recall(keyFailed, &cfg.Failed)
@@ -161,7 +165,7 @@ func (r *replica) add(seen []watcher.Change, changes []debounce.Change) {
 // prepare has the last word about what is pushed: subtrees are narrowed down to what differs, deletions
 // are let through or kept back, and what goes is noted.
 func (r *replica) prepare(ctx context.Context, b syncer.Batch) syncer.Batch {
-	if r.push.Look(ctx) == nil { // else the push says what is wrong with the source, and nothing can be said about names in it
+	if b.Err = r.push.Look(ctx); b.Err == nil { // else nothing can be said about names in the source, and the push fails as the look did
 		b = r.pass(r.memory.narrow(ctx, b, r.gate.isFree))
 		r.keepGate(false)
 		if len(b.Paths) == 0 {
@@ -232,9 +236,10 @@ func (r *replica) observe(o syncer.Outcome) {
 	arrived := !o.Report.Partial && !r.push.Suspect()
 	r.memory.end(arrived, o.Batch.Paths, failedPaths(&o, stopped))
 	r.memory.keepPlaces(r.push, r.s.Target)
-	r.keepGate(o.Report.Stats.Deleted > 0 && r.s.DeleteLimit.any())
+	r.keepGate(r.lost || o.Report.Stats.Deleted > 0 && r.s.DeleteLimit.any())
 	r.tellHeld(stopped)
-	if o.Ledger {
+	if r.lost || o.Ledger {
+		r.lost = false
 		r.memory.keep(keyFailed, r.push.Failed())
 	}
 	r.j.observe(o)

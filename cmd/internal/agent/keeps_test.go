@@ -3,8 +3,13 @@ package agent
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/lockstep-sync/lockstep/syncer"
 )
 
 // kept is a source and a local target, with state that outlives the Watch.
@@ -193,6 +198,10 @@ func TestDelayDoesNotDelayTheStop(t *testing.T) {
 	k.settled()
 	k.remove("f")
 	k.arrives("y")
+	k.until("the status says what waits", func() bool {
+		s, err := k.control().Status()
+		return err == nil && s.State == StateInStep && strings.Contains(s.Text, "1 deletion waits for --delete-delay")
+	})
 	began := time.Now()
 	k.stop()
 	if took := time.Since(began); took > 20*time.Second {
@@ -277,4 +286,36 @@ func TestHeldOverFullPush(t *testing.T) {
 	k.stop()
 	k.start(other)
 	k.until("it is in step", func() bool { s, err := k.control().Status(); return err == nil && s.State == StateInStep })
+}
+
+// A state that does not say for which options it is, is none: it may be for others.
+func TestStateWithoutOptions(t *testing.T) {
+	dir := t.TempDir()
+	s := Defaults()
+	s.Source, s.Target, s.StateDir = dir, filepath.Join(dir, "target"), filepath.Join(t.TempDir(), "state")
+	open := func() *memory {
+		t.Helper()
+		m, err := openMemory(&s, dir, nil, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	m := open()
+	b := syncer.Full()
+	m.begin(t.Context(), &b)
+	m.end(true, b.Paths, nil)
+	time.Sleep(1500 * time.Millisecond) // more than state.DefaultQuiet
+	m.close()
+	if m = open(); !m.known() {
+		t.Fatal("nothing is known")
+	}
+	if err := m.store.Put(keyOptions, nil); err != nil { // as after a file that was made anew
+		t.Fatal(err)
+	}
+	m.close()
+	if m = open(); m.known() {
+		t.Error("believed")
+	}
+	m.close()
 }

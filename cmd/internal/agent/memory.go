@@ -140,11 +140,15 @@ func (m *memory) check(s *Settings) error {
 		if known && was == now {
 			continue
 		}
-		if known && m.store.Known() {
-			m.log.Info("everything is compared with the target", zap.String("reason", map[string]string{
-				keyOptions: "the options are not those of the last run",
-				keyTarget:  "another directory stands at the target's place",
-			}[key]))
+		if m.store.Known() {
+			reason := "it is not known for which options and which target"
+			if known {
+				reason = map[string]string{
+					keyOptions: "the options are not those of the last run",
+					keyTarget:  "another directory stands at the target's place",
+				}[key]
+			}
+			m.log.Info("everything is compared with the target", zap.String("reason", reason))
 			if err := m.store.Forget(); err != nil {
 				return err
 			}
@@ -259,6 +263,9 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, whole func(path str
 	case errors.Is(err, errTooMany):
 		m.log.Info("so much differs that everything is compared with the target", zap.Int("more_than", narrowMost))
 		return b
+	case errors.Is(err, state.ErrRebuilt):
+		m.trouble(err)
+		return b
 	case err != nil:
 		if ctx.Err() == nil {
 			m.log.Warn("the source could not be compared with what is known of the target", zap.Error(err))
@@ -320,6 +327,7 @@ func (m *memory) end(arrived bool, pushed []syncer.Path, failed []state.Path) {
 func (m *memory) trouble(err error) {
 	if errors.Is(err, state.ErrRebuilt) {
 		m.log.Warn("what was known of the target is lost, everything is compared with it", zap.Error(err))
+		m.source, m.mounts, m.target = "", nil, "" // to be kept again
 		m.all()
 		return
 	}

@@ -134,6 +134,11 @@ func (g *gate) looks(p *passed) {
 	for _, path := range p.batch.Paths {
 		g.freed = g.freed || g.d.isFree(path.Name)
 	}
+	if slices.ContainsFunc(p.batch.Paths, func(path syncer.Path) bool { return path.Tree || path.Level }) {
+		for _, name := range g.d.spared() {
+			g.goes(name) // what is back is spared no more: a look may be all that tells of it
+		}
+	}
 	paths := p.batch.Paths
 	p.batch.Paths = nil
 	for _, path := range paths {

@@ -104,6 +104,19 @@ func TestGateMoves(t *testing.T) {
 	}
 }
 
+// TestGateBack: what is back, and is told of by nothing but a look at the directory, is not spared.
+func TestGateBack(t *testing.T) {
+	root := t.TempDir()
+	g := &gate{root: root, deletes: true, d: newDeletions(Limit{}, time.Minute),
+		count: func(string) (int64, int64, bool) { return 1, 100, true }}
+	g.pass(noon, syncer.Batch{Paths: []syncer.Path{{Name: "f"}, {Name: "gone"}}})
+	put(t, filepath.Join(root, "f"), "")
+	p := g.pass(noon, syncer.Full())
+	if diff := cmp.Diff([]string{"gone"}, p.batch.Spare); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestGateCrowd: much that waits does not keep what is due from being deleted, nor is that held.
 func TestGateCrowd(t *testing.T) {
 	for name, file := range map[string]string{"in one directory": "d/%d", "each in its own": "d%d/f"} {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer"
 )
@@ -128,8 +129,10 @@ func TestDelayOfDirectoryMadeAnew(t *testing.T) {
 	k.start(hourOfDelay)
 	k.until("the target is equal", func() bool { return k.has("x") && k.has("d/b/c") })
 	k.settled()
-	k.remove("d")
-	k.write("d/new")
+	k.write("../other/new")
+	if err := unix.Renameat2(unix.AT_FDCWD, filepath.Join(k.src, "d"), unix.AT_FDCWD, filepath.Join(k.src, "../other"), unix.RENAME_EXCHANGE); err != nil {
+		t.Fatal(err)
+	}
 	k.until("d/new arrives", func() bool { return k.has("d/new") })
 	k.arrives("y")
 	if !k.has("d/a") || !k.has("d/b/c") {

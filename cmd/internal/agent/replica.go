@@ -29,7 +29,8 @@ type replica struct {
 	gate   *gate
 	verify *verifier
 	record *record
-	around []debounce.Change // directories that the last run may have left something in
+	first  []debounce.Change // what the last run leaves, to be queued when the tree is watched
+	around []debounce.Change // directories among them that it may have left something in
 }
 
 func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica, error) {
@@ -97,10 +98,10 @@ func (r *replica) recall() {
 			}
 		}
 		dirty := r.memory.store.Dirty()
-		r.line.Add(fromState(dirty)...)
+		r.first = fromState(dirty)
 		if s := &r.s; s.Delete && r.memory.known() && r.push.Sliced() {
 			r.around = levelsAround(dirty)
-			r.line.Add(r.around...)
+			r.first = append(r.first, r.around...)
 		}
 	}
 	if last.Ended.IsZero() {
@@ -145,6 +146,10 @@ func (r *replica) run(ctx, drain context.Context) error {
 // add takes what the watcher saw.
 func (r *replica) add(seen []watcher.Change, changes []debounce.Change) {
 	r.memory.touch(seen)
+	if r.first != nil { // this is the watcher's first word, and it is ready
+		r.line.Add(r.first...)
+		r.first = nil
+	}
 	r.line.Add(changes...)
 }
 

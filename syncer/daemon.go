@@ -26,6 +26,8 @@ type daemon struct {
 	module sender.Module
 	shell  *rsh.Shell // the daemon is started through it; nil: it listens
 	warm   *warm      // nil: no connection is opened ahead
+
+	greeting sender.Options // for that: cfg's may change from push to push
 }
 
 func newDaemon(cfg *Config) (*daemon, error) {
@@ -44,6 +46,7 @@ func newDaemon(cfg *Config) (*daemon, error) {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
 	if cfg.Keep && !cfg.NoPrewarm {
+		d.greeting = sender.Options{Set: cfg.Options, Protocol: cfg.Protocol}
 		d.warm = newWarm(d.greet)
 	}
 	return d, nil

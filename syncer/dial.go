@@ -119,7 +119,7 @@ type greeted struct {
 // greet opens a connection ahead.
 func (d *daemon) greet(ctx context.Context) (*greeted, error) {
 	g := &greeted{}
-	o := sender.Options{Set: d.cfg.Options, Protocol: d.cfg.Protocol}
+	o := d.greeting
 	o.Sink.Message = func(text string, _ bool) { g.said = append(g.said, text) }
 	conn, err := d.dial(ctx)
 	if err != nil {

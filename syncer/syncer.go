@@ -278,11 +278,7 @@ func (s *Syncer) with(b *Batch) (undo func()) {
 	if b.Verify && b.Checksum {
 		s.cfg.Checksum = true
 	}
-	return func() {
-		if s.cfg.MaxDelete != most || s.cfg.Checksum != checksum {
-			s.cfg.MaxDelete, s.cfg.Checksum = most, checksum
-		}
-	}
+	return func() { s.cfg.MaxDelete, s.cfg.Checksum = most, checksum }
 }
 
 // guarded are the options for reading the source, with what must not be looked at: below

@@ -3,6 +3,7 @@ GO        ?= go
 BIN       ?= lockstep
 PREFIX    ?= /usr/local
 FUZZTIME  ?= 5s
+PARALLEL  ?= 4
 SEEDS     ?= 40
 CHAOSTIME ?= 60s
 CHURNS    ?= 200
@@ -38,10 +39,10 @@ lint: vet ## format, vet, staticcheck
 	$(GO) run $(STATICCHECK) ./...
 
 test: deps ## all tests, with what they need installed first
-	$(GO) test ./...
+	$(GO) test -parallel=$(PARALLEL) ./...
 
 race: deps ## all tests under the race detector
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=50 $(GO) test -race -parallel=$(PARALLEL) ./... # each program waits a second before it ends, if not told otherwise
 
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	sh .ci/fuzz $(FUZZTIME)

@@ -12,7 +12,7 @@ mkdir -p "$dir/src/docs" "$dir/mirror"
 echo 'hello' > "$dir/src/docs/hello.txt"
 echo "+ $lockstep --watch --delete $dir/src/ $dir/mirror/"
 # In a session of its own: Ctrl-C reaches this script, which then ends it with one signal.
-setsid "$lockstep" --watch --delete "$dir/src/" "$dir/mirror/" &
+setsid "$lockstep" --watch --delete --state-dir="$dir/state" "$dir/src/" "$dir/mirror/" &
 pid=$!
 
 # same waits until both trees are alike.

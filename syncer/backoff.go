@@ -1,7 +1,6 @@
 package syncer
 
 import (
-	"math/rand/v2"
 	"time"
 )
 
@@ -10,18 +9,26 @@ const (
 	DefaultRetryMin = time.Second
 	// DefaultRetryMax caps the wait: a target that is back is found within a minute.
 	DefaultRetryMax = time.Minute
+	// mendedMax caps it for what somebody has to mend: nothing changes there by itself.
+	mendedMax = 5 * time.Minute
+	// shellMax caps it for a remote shell that gets no connection: there is nothing to ask but the shell.
+	shellMax = 15 * time.Second
 )
 
 // backoff is how long to wait after the given number of failures in a row, from 1 on:
-// doubling from DefaultRetryMin to DefaultRetryMax, less a random part of at most a
+// doubling from DefaultRetryMin to what the class allows, less a random part of at most a
 // quarter, so that many senders don't come back at once. random is in [0, 1).
-func backoff(failures int, random float64) time.Duration {
-	d := DefaultRetryMax
-	if shift := max(failures-1, 0); shift < 6 {
-		d = DefaultRetryMin << shift
+func backoff(c Class, failures int, random float64) time.Duration {
+	if c == ClassTransient {
+		return backoffUpTo(DefaultRetryMax, failures, random)
+	}
+	return backoffUpTo(mendedMax, failures, random)
+}
+
+func backoffUpTo(most time.Duration, failures int, random float64) time.Duration {
+	d := most
+	if shift := max(failures-1, 0); shift < 30 {
+		d = min(DefaultRetryMin<<shift, most)
 	}
 	return d - time.Duration(random*float64(d)/4)
 }
-
-// retryAfter is backoff with real dice.
-func retryAfter(failures int) time.Duration { return backoff(failures, rand.Float64()) }

@@ -25,12 +25,21 @@ type Config struct {
 	// DeleteUnmounted says that what was on a file system that is not mounted any more below the
 	// source is gone like anything else. Without it, it stays on the target.
 	DeleteUnmounted bool
-	// Resumed says that an earlier run brought everything to the target, and that batches name all that
-	// changed since: no full push is waited for.
-	Resumed bool
+	// Root is who the source was to an earlier run, as Syncer.Root told it; "": not known. Another
+	// directory in its place is ErrRoot.
+	Root string
+	// Mounts are where file systems were mounted below the source in an earlier run, as
+	// Syncer.Mounts told it: what the target has of those that are not there now stays.
+	Mounts []string
+	// NewSource has Root and Mounts not count: the directory is taken as it is, as in a first run.
+	NewSource bool
+	// Marker is a name below the source without which nothing is pushed; "": none is needed.
+	Marker string
 	// Keep says that the Syncer lives on after a push: a missing source is waited for,
 	// what was sent is remembered, and connections are kept. Nobody is asked for a password.
 	Keep bool
+	// Failed is the ledger that an earlier Syncer left (see Syncer.Failed): what is in it is tried at once.
+	Failed []Failed
 
 	Options
 	Sink Sink

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/internal/rsh"
 	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
+	"github.com/lockstep-sync/lockstep/syncer/internal/wire"
 )
 
 // daemon is a module of an rsync daemon: one connection a run.
@@ -27,13 +30,16 @@ type daemon struct {
 	shell  *rsh.Shell // the daemon is started through it; nil: it listens
 	warm   *warm      // nil: no connection is opened ahead
 
-	greeting sender.Options // for that: cfg's may change from push to push
+	// knocked is what a look for the daemon left open, for the next push; nil: nothing.
+	knocked   wire.Conn
+	knockedAt time.Time
 }
 
 func newDaemon(cfg *Config) (*daemon, error) {
 	t := cfg.Target
+	own := *cfg // a connection is opened ahead while pushes change what they ask for
 	d := &daemon{
-		cfg:    cfg,
+		cfg:    &own,
 		addr:   t.Addr(cfg.Port),
 		module: sender.Module{Name: t.Module, Path: t.Path, User: t.User, Password: cfg.Password},
 	}
@@ -46,13 +52,15 @@ func newDaemon(cfg *Config) (*daemon, error) {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
 	if cfg.Keep && !cfg.NoPrewarm {
-		d.greeting = sender.Options{Set: cfg.Options, Protocol: cfg.Protocol}
 		d.warm = newWarm(d.greet)
 	}
 	return d, nil
 }
 
 func (d *daemon) close() error {
+	if c := d.takeKnocked(); c != nil {
+		c.Close()
+	}
 	if d.warm != nil {
 		d.warm.close()
 	}
@@ -79,6 +87,9 @@ func (d *daemon) run(ctx context.Context, src *source.Tree, o sender.Options, j 
 			return res, err
 		}
 		// It had died without a word of it: nothing was done, and nobody is to notice.
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			d.warm.pause() // or the daemon takes its time, and the next one would be in vain, too
+		}
 	}
 	res, err := d.connect(ctx, src, o, d.module.Path, j)
 	d.prepare(err)

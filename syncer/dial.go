@@ -75,36 +75,84 @@ func (d *daemon) dial(ctx context.Context) (wire.Conn, error) {
 		}
 		return conn, nil
 	}
+	return d.dialTCP(ctx)
+}
+
+func (d *daemon) dialTCP(ctx context.Context) (wire.Conn, error) {
 	c, err := d.dialer.DialContext(ctx, d.network(), d.addr)
 	if err == nil {
 		return c.(*net.TCPConn), nil
 	}
+	failure := report.Because(err, errUnreachable)
 	var ne net.Error
 	var dns *net.DNSError
 	switch {
 	case ended(ctx) != nil:
 		return nil, report.Fail(CodeSignal, ended(ctx), "")
 	case d.cfg.ConTimeout > 0 && errors.As(err, &ne) && ne.Timeout():
-		return nil, report.Fail(CodeConTimeout, fmt.Errorf("no connection to the daemon at %s within %v: %w", d.addr, d.cfg.ConTimeout, err), "")
+		return nil, report.Fail(CodeConTimeout, fmt.Errorf("no connection to the daemon at %s within %v: %w", d.addr, d.cfg.ConTimeout, failure), "")
 	case errors.As(err, &dns):
-		return nil, report.Fail(CodeSocket, fmt.Errorf("connect to the daemon at %s: %w", d.addr, err), "check the host's name")
+		return nil, report.Fail(CodeSocket, fmt.Errorf("connect to the daemon at %s: %w", d.addr, failure), "check the host's name")
 	}
-	return nil, report.Fail(CodeSocket, fmt.Errorf("connect to the daemon at %s: %w", d.addr, err),
+	return nil, report.Fail(CodeSocket, fmt.Errorf("connect to the daemon at %s: %w", d.addr, failure),
 		"is rsync --daemon running there, and the port open?")
+}
+
+// knockedLife is how long a connection that a look left open is of use: the push comes at once.
+const knockedLife = 5 * time.Second
+
+// probe implements probed: a daemon that could not be reached is dialled.
+func (d *daemon) probe(err error) func(context.Context) bool {
+	if d.shell != nil || !errors.Is(err, errUnreachable) {
+		return nil
+	}
+	return func(ctx context.Context) bool { return d.reach(ctx) == nil }
+}
+
+// reach implements probed.
+func (d *daemon) reach(ctx context.Context) error {
+	if d.shell != nil {
+		return nil
+	}
+	if d.knocked != nil && time.Since(d.knockedAt) < knockedLife {
+		return nil
+	}
+	c, err := d.dialTCP(ctx)
+	if err != nil {
+		return err
+	}
+	if old := d.takeKnocked(); old != nil {
+		old.Close()
+	}
+	d.knocked, d.knockedAt = c, time.Now()
+	return nil
+}
+
+func (d *daemon) takeKnocked() wire.Conn {
+	c := d.knocked
+	d.knocked = nil
+	if c != nil && time.Since(d.knockedAt) >= knockedLife {
+		c.Close()
+		return nil
+	}
+	return c
 }
 
 // connect dials and runs a job below path.
 func (d *daemon) connect(ctx context.Context, src *source.Tree, o sender.Options, path string, j *sender.Job) (sender.Result, error) {
-	conn, err := d.dial(ctx)
-	if err != nil {
-		return sender.Result{}, err
+	conn := d.takeKnocked()
+	if conn == nil {
+		var err error
+		if conn, err = d.dial(ctx); err != nil {
+			return sender.Result{}, err
+		}
 	}
 	module := d.module
 	module.Path = path
 	res, err := sender.Push(ctx, conn, o, &module, j, src)
 	conn.Close()
 	if shell, ok := conn.(*rsh.Conn); ok {
-		err = afterShell(ctx, d.shell, shell, o.Sink, &res, err)
+		err = afterShell(ctx, d.shell, shell, o.Sink, &res, j, err)
 	}
 	return res, err
 }
@@ -119,7 +167,7 @@ type greeted struct {
 // greet opens a connection ahead.
 func (d *daemon) greet(ctx context.Context) (*greeted, error) {
 	g := &greeted{}
-	o := d.greeting
+	o := sender.Options{Set: d.cfg.Options, Protocol: d.cfg.Protocol}
 	o.Sink.Message = func(text string, _ bool) { g.said = append(g.said, text) }
 	conn, err := d.dial(ctx)
 	if err != nil {
@@ -135,6 +183,7 @@ func (d *daemon) greet(ctx context.Context) (*greeted, error) {
 
 func (g *greeted) push(ctx context.Context, src *source.Tree, o sender.Options, path string, j *sender.Job) (sender.Result, error) {
 	defer g.conn.Close()
+	g.session.AnswerWithin(warmAnswer)
 	return g.session.Push(ctx, o, path, j, src)
 }
 

@@ -14,10 +14,11 @@
 //  3. A path whose content is said to have changed is believed: when the receiver's look
 //     at size and time found nothing to do, its bytes are compared in a second run.
 //  4. Run takes batches from a Feed, one at a time, and gives back what failed: with
-//     exponential backoff, for ever.
+//     exponential backoff, for ever. What fails is found path by path, also where a peer says so
+//     in words or not at all; Failed tells it, and Config.Failed takes it over from an earlier run.
 //
 // A target is an interface: the local directory (internal/local) and the rsync of another machine
 // (internal/sender), a daemon or behind a shell (internal/rsh), stand behind it, both reading the source through internal/source.
 // What is due when is the feed's business. Errors carry rsync's exit codes: see Failure,
-// ErrRoot, ErrEmptySource.
+// ErrRoot, ErrEmptySource. Classify says what each takes to get over.
 package syncer

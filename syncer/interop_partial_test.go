@@ -385,3 +385,21 @@ func TestInteropOneFileSystem(t *testing.T) {
 		t.Errorf("without -x (-want +got):\n%s", diff)
 	}
 }
+
+// A hint for a file that the target is known to have is for the directory it is in, too: the file may
+// have been made between the looks at both.
+func TestInteropKnownFile(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	cfg := r.config()
+	cfg.Keep = true
+	s := r.syncer(cfg)
+	write(t, r.in("d/f"), "x")
+	for made := time.Now(); time.Since(made) < 50*time.Millisecond; {
+		time.Sleep(time.Millisecond) // the file is older than a step of its ctime
+	}
+	r.mustBeWhole(s.Push(t.Context(), syncer.Full()))
+	touch(t, r.in("d"), old())
+	r.mustBeWhole(s.Push(t.Context(), batch("d/f")))
+	r.equal()
+}

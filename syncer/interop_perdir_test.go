@@ -34,6 +34,7 @@ func rules(t *testing.T, list ...string) *filter.List {
 // Changes pushed by name, with rules in the directories: the target becomes what a full push by the
 // real rsync makes of the same target, what its own rule files protect included.
 func TestInteropPerDirectoryRules(t *testing.T) {
+	syncertest.SkipUnderRace(t, "rules are matched by one goroutine, and pushes by name are what TestMoves and others do")
 	dir := []string{"dir-merge /.rsync-filter"}
 	own := []string{"dir-merge /.rsync-filter", "exclude .rsync-filter"}
 	for _, tt := range []struct {

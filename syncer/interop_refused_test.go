@@ -25,7 +25,7 @@ func TestInteropContentBesideARefusedPath(t *testing.T) {
 	cfg.Keep = true
 	s := r.syncer(cfg)
 	rep, err := s.Push(t.Context(), syncer.Full())
-	if err != nil || !rep.Partial {
+	if syncer.ExitCode(rep, err) != syncer.CodePartial {
 		t.Fatal(rep, err)
 	}
 	put("new")

@@ -25,6 +25,8 @@ type localDir struct {
 	umask  uint32
 	rules  *filter.List     // as they are for the target's root
 	root   *source.Identity // who the target is; nil before the first push
+	most   room             // the most that was free in failed pushes since the last that reached its end
+	swept  local.Swept
 }
 
 func newLocal(cfg *Config, p place) pusher {
@@ -39,7 +41,7 @@ func newLocal(cfg *Config, p place) pusher {
 }
 
 func (l *localDir) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
-	return l.push(j.prune, func(t *local.Target) (local.Result, error) { return t.Full(ctx, src, j.since) })
+	return l.push(&j, func(t *local.Target) (local.Result, error) { return t.Full(ctx, src, j.since) })
 }
 
 func (l *localDir) partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
@@ -48,7 +50,7 @@ func (l *localDir) partial(ctx context.Context, src *source.Tree, plan source.Pl
 	if len(plan.Missing)+len(plan.Entries)+len(plan.Trees)+len(plan.Levels) == 0 {
 		return Report{}, nil
 	}
-	return l.push(j.prune, func(t *local.Target) (local.Result, error) {
+	return l.push(&j, func(t *local.Target) (local.Result, error) {
 		if err := l.move(ctx, t, src, &j); err != nil {
 			return local.Result{}, err
 		}
@@ -56,19 +58,22 @@ func (l *localDir) partial(ctx context.Context, src *source.Tree, plan source.Pl
 	})
 }
 
-func (l *localDir) push(prune bool, do func(*local.Target) (local.Result, error)) (Report, error) {
-	t, err := l.open(prune)
+func (l *localDir) push(j *job, do func(*local.Target) (local.Result, error)) (Report, error) {
+	t, err := l.open(j)
 	if err != nil {
 		return Report{}, err
 	}
 	defer t.Close()
 	res, err := do(t)
 	res.Stats.Sent = res.Stats.Literal // no wire, but what was written is what was sent
+	if err == nil {
+		l.most = room{}
+	}
 	rep := Report{Stats: res.Stats, Problems: res.Problems, Changed: res.Changed, DeletesHeld: res.DeletesHeld > 0}
 	return rep, report.Fail(CodeFile, err, "")
 }
 
-func (l *localDir) open(prune bool) (*local.Target, error) {
+func (l *localDir) open(j *job) (*local.Target, error) {
 	if err := l.check(); err != nil {
 		return nil, err
 	}
@@ -76,7 +81,7 @@ func (l *localDir) open(prune bool) (*local.Target, error) {
 	if l.single {
 		open = local.OpenFile
 	}
-	t, err := open(l.path, l.options(prune))
+	t, err := open(l.path, l.options(j))
 	if err != nil {
 		hint := ""
 		if errors.Is(err, fs.ErrNotExist) {
@@ -103,14 +108,14 @@ func (l *localDir) check() error {
 		return nil
 	}
 	if err == nil {
-		err = errors.New("another directory stands there")
+		err = errReplaced
 	}
 	return report.Fail(CodeFile, fmt.Errorf("the target %q is not the directory that was written to before: %w", l.path, err),
 		"is it mounted? It goes on when the directory is back, or after a restart")
 }
 
-func (l *localDir) options(prune bool) local.Options {
-	o := local.Options{Set: l.cfg.Options, Umask: l.umask, Sink: l.cfg.Sink}
-	o.Delete, o.Filter = prune, l.rules
+func (l *localDir) options(j *job) local.Options {
+	o := local.Options{Set: l.cfg.Options, Umask: l.umask, Sink: l.cfg.Sink, Swept: &l.swept}
+	o.Delete, o.Filter, o.BackupDir = j.prune, l.rules, j.backupDir
 	return o
 }

@@ -180,14 +180,19 @@ func (s *spin) Next(context.Context) (Batch, error) {
 	}
 	return paths("f"), nil
 }
-func (s *spin) Defer(b Batch, after time.Duration) { s.waits = append(s.waits, after) }
-func (s *spin) Hold(time.Duration)                 {}
+func (s *spin) Defer(b Batch, after time.Duration)  { s.waits = append(s.waits, after) }
+func (s *spin) Hold(time.Duration, <-chan struct{}) {}
 
 // What seems to vanish again and again is not tried twenty times a second for ever.
 func TestVanishingHasItsBackoff(t *testing.T) {
 	src, _, s := pair(t)
 	write(t, src+"/f", "x")
 	s.target = alwaysGone{}
+	now := epoch
+	s.now = func() time.Time {
+		now = now.Add(time.Hour) // each try is in its time
+		return now
+	}
 	var f spin
 	if err := s.Run(t.Context(), &f, func(Outcome) {}); !errors.Is(err, io.EOF) {
 		t.Fatal(err)

@@ -172,7 +172,7 @@ func TestMoves(t *testing.T) {
 					continue
 				}
 				for _, proven := range []bool{false, true} {
-					if proven && target.each > 1 {
+					if proven && (target.each > 1 || syncertest.UnderRace) {
 						continue
 					}
 					t.Run(fmt.Sprintf("%s/%v", c.name, proven), func(t *testing.T) {

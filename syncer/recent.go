@@ -26,6 +26,7 @@ const (
 type version struct {
 	ino, ctime, size, sec, at int64
 	nsec, mode, uid, gid      uint32
+	begun                     int64 // no directory above it was looked at before, by the push that brought it
 }
 
 func versionOf(e *flist.Entry, at time.Time) version {
@@ -52,7 +53,10 @@ type recent struct {
 }
 
 // sending gathers what a push reads, until it is known to have arrived.
-type sending struct{ versions map[string]version }
+type sending struct {
+	begun    time.Time
+	versions map[string]version
+}
 
 func (s *sending) add(e *flist.Entry, at time.Time) {
 	v := versionOf(e, at)
@@ -62,7 +66,15 @@ func (s *sending) add(e *flist.Entry, at time.Time) {
 	if s.versions == nil {
 		s.versions = map[string]version{}
 	}
+	v.begun = s.begun.UnixNano()
 	s.versions[e.Name] = v
+}
+
+// drop forgets files that did not arrive.
+func (s *sending) drop(names map[string]bool) {
+	for name := range names {
+		delete(s.versions, name)
+	}
 }
 
 // add takes in what a push brought over. Forgetting costs time, never data.
@@ -80,5 +92,22 @@ func (r *recent) is(e *flist.Entry) bool {
 		return false // the peer has to see the whole group
 	}
 	v, ok := r.versions[e.Name]
-	return ok && e.IsRegular() && v.age() > v.grain() && v == versionOf(e, time.Unix(0, v.at))
+	now := versionOf(e, time.Unix(0, v.at))
+	now.begun = v.begun
+	return ok && e.IsRegular() && v.age() > v.grain() && v == now
+}
+
+// above says whether the target surely has the directories above the files too. A file that was made
+// after its directory was looked at, and before it was read, came over and the directory's time did not.
+func (r *recent) above(files, dirs []flist.Entry) bool {
+	for _, f := range files {
+		v, ok := r.versions[f.Name]
+		for _, d := range dirs {
+			dir := version{ctime: d.Ctime, at: v.begun}
+			if !ok || dir.age() <= dir.grain() {
+				return false
+			}
+		}
+	}
+	return true
 }

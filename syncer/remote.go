@@ -1,9 +1,12 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/rate"
@@ -18,13 +21,20 @@ type remote struct {
 	cfg  *Config
 	link link
 	sent recent
+	// begun is a time before the push at work looked at the source, ended when the last one was over.
+	begun, ended time.Time
 	// limit is --bwlimit, kept over all connections.
 	limit *rate.Limiter
+	// backupDir is that of the push that runs.
+	backupDir string
 
 	// What is known of the peer from earlier runs.
 	old     bool            // it cannot delete single names: rsync 3.0, or it is not to
 	without map[string]bool // long options that it refuses and that can be done without
 	noLinks bool            // it refuses what relink needs
+
+	withheld func(name string) error // see sender.Job; nil: nothing is
+	said     string                  // what the last run's peer said that is about no known path
 }
 
 // link is a way to a peer.
@@ -32,6 +42,7 @@ type link interface {
 	// run does one job. Where it could not begin with ErrNoMissingArgs nothing happened.
 	run(ctx context.Context, src *source.Tree, o sender.Options, j *sender.Job) (sender.Result, error)
 	close() error
+	probed
 }
 
 func newRemote(cfg *Config) (*remote, error) {
@@ -50,11 +61,23 @@ func (d *remote) Close() error { return d.link.close() }
 
 // with is the same target with other options, over the same link.
 func (d *remote) with(cfg *Config) *remote {
-	return &remote{cfg: cfg, link: d.link, limit: d.limit, old: d.old, without: d.without}
+	return &remote{cfg: cfg, link: d.link, limit: d.limit, old: d.old, without: d.without, withheld: d.withheld, backupDir: d.backupDir}
+}
+
+// probe implements probed.
+func (d *remote) probe(err error) func(context.Context) bool {
+	return d.link.probe(err)
+}
+
+// reach implements probed.
+func (d *remote) reach(ctx context.Context) error {
+	return d.link.reach(ctx)
 }
 
 // full pushes everything, listing it meanwhile where that can be.
 func (d *remote) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
+	d.backupDir = j.backupDir
+	d.begun = time.Now()
 	top, err := src.Lstat(src.Top())
 	if err != nil {
 		return Report{}, report.Fail(CodePartial, fmt.Errorf("look at the source: %w", err), "")
@@ -83,6 +106,8 @@ func (d *remote) lister(src *source.Tree, j job) lister {
 // partial pushes exactly what the plan says. To a peer that cannot delete single names it
 // says what the directories hold that they were in, and the peer prunes those.
 func (d *remote) partial(ctx context.Context, src *source.Tree, plan source.Plan, j job) (Report, error) {
+	d.backupDir = j.backupDir
+	d.begun = d.ended // the plan was made meanwhile
 	links, err := d.relink(ctx, src, &j)
 	if err != nil {
 		return links, err
@@ -141,7 +166,7 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 			return Report{}, err
 		}
 	}
-	if l.entries.Len() == 0 {
+	if l.entries.Len() == 0 && d.sent.above(plan.Entries, plan.Parents) {
 		return Report{Problems: l.problems}, nil
 	}
 	for _, e := range plan.Parents {
@@ -166,7 +191,7 @@ func (d *remote) run(ctx context.Context, src *source.Tree, l lister) (Report, e
 		Filter: rules,
 	}
 	res, err := d.push(ctx, src, &j)
-	rep := reportOf(res)
+	rep := d.reportOf(res)
 	rep.Problems = append(rep.Problems, l.problems...)
 	if err != nil || !d.believes() {
 		return rep, err
@@ -188,12 +213,13 @@ func (d *remote) runAgain(ctx context.Context, src *source.Tree, rep Report, aga
 		d = d.with(&cfg)
 	}
 	res, err := d.push(ctx, src, &j)
-	second := reportOf(res)
+	second := d.reportOf(res)
 	stats.Add(transferOf(second.Stats))
 	rep.Stats = stats
 	rep.Problems = append(rep.Problems, second.Problems...)
 	rep.Changed = append(rep.Changed, second.Changed...)
 	rep.Partial = rep.Partial || second.Partial
+	rep.Said = cmp.Or(rep.Said, second.Said)
 	return rep, err
 }
 
@@ -295,8 +321,9 @@ func transferOf(s Stats) Stats {
 		Matched: s.Matched, Sent: s.Sent, Received: s.Received, ListBytes: s.ListBytes, Changed: s.Changed}
 }
 
-func reportOf(res sender.Result) Report {
+func (d *remote) reportOf(res sender.Result) Report {
 	return Report{
+		Said:        d.said,
 		Stats:       res.Stats,
 		Problems:    res.Problems,
 		Changed:     res.Changed,
@@ -308,22 +335,54 @@ func reportOf(res sender.Result) Report {
 // push does one run. An option of our own that the peer is configured to refuse is left out from
 // then on.
 func (d *remote) push(ctx context.Context, src *source.Tree, j *sender.Job) (sender.Result, error) {
-	var batch sending
+	batch := sending{begun: d.begun}
+	defer func() { d.ended = time.Now() }()
 	if d.cfg.Keep {
 		j.Sent = batch.add
 	}
+	blame := d.blamer(src, j)
 	res, err := d.link.run(ctx, src, d.options(), j)
 	for err != nil && d.canDoWithout(res.Refused) {
 		if res.Refused == missingArgs {
 			return res, sender.ErrNoMissingArgs
 		}
-		batch = sending{}
+		batch = sending{begun: d.begun}
+		*blame = *d.blamer(src, j)
 		res, err = d.link.run(ctx, src, d.options(), j)
 	}
+	res.Problems = append(res.Problems, blame.problems...)
+	if err != nil {
+		res.Problems = append(res.Problems, blame.asides...)
+	}
+	d.said = blame.unknown
 	if err == nil && !res.Partial {
+		batch.drop(blame.blamed)
 		d.sent.add(&batch)
 	}
 	return res, err
+}
+
+// blamer listens to what the peer says in a run.
+func (d *remote) blamer(src *source.Tree, j *sender.Job) *blamer {
+	b := &blamer{strip: stripTarget(&d.cfg.Target), prunes: j.Delete || j.Prune}
+	b.known = func(name string) bool {
+		if j.List.Len() > 0 {
+			return j.List.Has(name)
+		}
+		_, err := src.Lstat(name) // of a walk the names are forgotten
+		return err == nil
+	}
+	b.begins = func(name string) (out []string) {
+		entries, _, _ := src.ReadDir(parent(name))
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name, name) {
+				out = append(out, e.Name)
+			}
+		}
+		return out
+	}
+	j.Blame, j.Aside, j.Hush, j.Withheld = b.take, b.aside, d.cfg.Keep, d.withheld
+	return b
 }
 
 const missingArgs = "delete-missing-args"
@@ -342,5 +401,7 @@ func (d *remote) canDoWithout(refused string) bool {
 }
 
 func (d *remote) options() sender.Options {
-	return sender.Options{Set: d.cfg.Options, Sink: d.cfg.Sink, Protocol: d.cfg.Protocol, Limit: d.limit, Without: d.without}
+	o := sender.Options{Set: d.cfg.Options, Sink: d.cfg.Sink, Protocol: d.cfg.Protocol, Limit: d.limit, Without: d.without}
+	o.BackupDir = d.backupDir
+	return o
 }

@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
@@ -63,8 +64,10 @@ type Report struct {
 	Stats    Stats
 	Problems []Problem // paths that were not brought over, and why
 	Changed  []string  // files that changed while they were read: to be sent again
-	// Partial says that the target could not do everything; messages said what.
+	// Partial says that the target could not do everything, and of something it is not known which path it
+	// was: Said is what the target said last of it, "" if nothing.
 	Partial     bool
+	Said        string
 	DeletesHeld bool // --max-delete stopped deletions
 }
 
@@ -74,6 +77,7 @@ func (r *Report) add(o Report) {
 	r.Problems = append(r.Problems, o.Problems...)
 	r.Changed = append(r.Changed, o.Changed...)
 	r.Partial = r.Partial || o.Partial
+	r.Said = cmp.Or(r.Said, o.Said)
 	r.DeletesHeld = r.DeletesHeld || o.DeletesHeld
 }
 
@@ -81,3 +85,7 @@ func (r *Report) add(o Report) {
 func (r *Report) Whole() bool {
 	return !r.Partial && len(r.Problems) == 0 && len(r.Changed) == 0
 }
+
+// Quote makes a name, or a line that holds one, fit for a terminal: rsync's way of writing control
+// characters and what is no UTF-8.
+func Quote(s string) string { return report.Quote(s) }

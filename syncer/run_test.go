@@ -68,7 +68,7 @@ func (f *feeding) Defer(b Batch, after time.Duration) {
 	f.after = append(f.after, after)
 }
 
-func (f *feeding) Hold(d time.Duration) { f.held = append(f.held, d) }
+func (f *feeding) Hold(d time.Duration, _ <-chan struct{}) { f.held = append(f.held, d) }
 
 func newScripted(t *testing.T, target *scripted, o Options) (*Syncer, string) {
 	t.Helper()
@@ -133,7 +133,7 @@ func TestRunGivesBackPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Batch{
-		{Oldest: b.Oldest, Paths: []Path{{Name: "secret", Tree: true, Content: true}}},
+		{Oldest: b.Oldest, Paths: []Path{{Name: "secret", Content: true}}},
 		{Oldest: b.Oldest, Paths: []Path{{Name: "gone", Tree: true}, {Name: "log", Content: true}}},
 	}
 	if diff := cmp.Diff(want, f.deferred); diff != "" {
@@ -147,31 +147,20 @@ func TestRunGivesBackPaths(t *testing.T) {
 	}
 }
 
-// A target that says in words that something failed gets all of the batch again.
-func TestRunDoubtsAPartialPush(t *testing.T) {
-	target := &scripted{answers: []func() (Report, error){func() (Report, error) { return Report{Partial: true}, nil }}}
-	s, _ := newScripted(t, target, Archive())
-	b := paths("a", "b")
-	f := &feeding{batches: []Batch{b}}
-	if err := s.Run(t.Context(), f, func(Outcome) {}); !errors.Is(err, io.EOF) {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]Batch{b}, f.deferred); diff != "" {
-		t.Errorf("given back (-want +got):\n%s", diff)
-	}
-}
-
 func TestBackoff(t *testing.T) {
 	for _, tt := range []struct {
+		class    Class
 		failures int
 		random   float64
 		want     time.Duration
 	}{
-		{0, 0, time.Second}, {1, 0, time.Second}, {2, 0, 2 * time.Second}, {6, 0, 32 * time.Second},
-		{7, 0, time.Minute}, {1000000, 0, time.Minute}, {1, 0.5, 875 * time.Millisecond}, {7, 0.9999999, 45 * time.Second},
+		{0, 0, 0, time.Second}, {0, 1, 0, time.Second}, {0, 2, 0, 2 * time.Second}, {0, 6, 0, 32 * time.Second},
+		{0, 7, 0, time.Minute}, {0, 1000000, 0, time.Minute}, {0, 1, 0.5, 875 * time.Millisecond}, {0, 7, 0.9999999, 45 * time.Second},
+		{ClassOperator, 1, 0, time.Second}, {ClassOperator, 9, 0, 256 * time.Second}, {ClassOperator, 10, 0, 5 * time.Minute},
+		{ClassConfiguration, 1 << 40, 0, 5 * time.Minute}, {ClassConfiguration, 10, 0.5, 5 * time.Minute * 7 / 8},
 	} {
-		if got := backoff(tt.failures, tt.random).Round(time.Millisecond); got != tt.want {
-			t.Errorf("backoff(%d, %v) = %v, want %v", tt.failures, tt.random, got, tt.want)
+		if got := backoff(tt.class, tt.failures, tt.random).Round(time.Millisecond); got != tt.want {
+			t.Errorf("backoff(%v, %d, %v) = %v, want %v", tt.class, tt.failures, tt.random, got, tt.want)
 		}
 	}
 }

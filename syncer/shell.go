@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +44,19 @@ func rsyncPath(cfg *Config) string { return cmp.Or(cfg.RsyncPath, "rsync") }
 
 func (s *shell) close() error { return s.rsh.Close() }
 
+// probe implements probed: only the shell knows the way.
+func (s *shell) probe(error) func(context.Context) bool { return nil }
+
+// reach implements probed.
+func (s *shell) reach(ctx context.Context) error {
+	err := s.rsh.Connect(ctx)
+	tellOwn(s.rsh, s.cfg.Sink, s.rsh.Said())
+	if err != nil {
+		return shellFailure(ctx, s.rsh, s.cfg.Sink, err)
+	}
+	return nil
+}
+
 // Abandon removes what all Syncers of this process have on the disk for their connections: for a
 // process that is to end at once, without Close.
 func Abandon() { rsh.Abandon() }
@@ -69,7 +83,7 @@ func (s *shell) command(ctx context.Context, src *source.Tree, o sender.Options,
 	if err == nil {
 		res, err = session.Push(ctx, o, "", j, src)
 	}
-	return res, afterShell(ctx, s.rsh, conn, o.Sink, &res, err)
+	return res, afterShell(ctx, s.rsh, conn, o.Sink, &res, j, err)
 }
 
 // greet waits for the rsync there, no longer than ConTimeout where the shell does not keep to it
@@ -84,21 +98,47 @@ func (s *shell) greet(ctx context.Context, conn *rsh.Conn, o sender.Options) (*s
 	return sender.Greet(ctx, conn, o, &s.peer)
 }
 
-// tell hands on what a shell said.
-func tell(sink Sink, said []string) {
+// tell hands on what a shell said. What was told by paths is no error for a sink that has them.
+func tell(sink Sink, said []string, told map[string]bool) {
 	if sink.Message == nil {
 		return
 	}
 	for _, line := range said {
-		sink.Message(line, true)
+		sink.Message(line, !told[line])
 	}
+}
+
+// blameAll finds the paths that the peer's messages are about: the lines of told are, true where that makes
+// them no error for the sink. all says that no message of an rsync is
+// about anything else; what others say on its standard error does not count.
+func blameAll(j *sender.Job, said []string) (told map[string]bool, all bool) {
+	told, all = map[string]bool{}, true
+	for _, line := range said {
+		switch {
+		case strings.HasPrefix(line, "rsync error: "):
+		case j.Blame != nil && (j.Blame([]byte(line)) || j.Blame([]byte(unprintable(line)))):
+			told[line] = j.Hush
+		case strings.HasPrefix(line, "rsync"), strings.HasPrefix(line, "ERROR"), strings.HasPrefix(line, "could not "),
+			strings.HasPrefix(line, "cannot "), strings.HasPrefix(line, rsh.TooMuch):
+			all = false
+		}
+	}
+	return told, all
+}
+
+// unprintable undoes wire.Printable; where the line was as it is the result is no name of anything.
+func unprintable(line string) string {
+	if text, err := strconv.Unquote(`"` + line + `"`); err == nil {
+		return text
+	}
+	return line
 }
 
 // tellOwn hands on what the remote shell said on its own account. Of another shell than ssh it is not
 // known whose words they are.
 func tellOwn(sh *rsh.Shell, sink Sink, said []string) {
 	if sink.SSH == nil || !sh.SSH() {
-		tell(sink, said)
+		tell(sink, said, nil)
 		return
 	}
 	for _, line := range unframed(said) {
@@ -110,9 +150,10 @@ func tellOwn(sh *rsh.Shell, sink Sink, said []string) {
 func shown(sink Sink) bool { return sink.Message != nil && sink.SSH == nil }
 
 // afterShell ends a shell's command and explains the error of its run.
-func afterShell(ctx context.Context, sh *rsh.Shell, conn *rsh.Conn, sink Sink, res *sender.Result, err error) error {
+func afterShell(ctx context.Context, sh *rsh.Shell, conn *rsh.Conn, sink Sink, res *sender.Result, j *sender.Job, err error) error {
 	code := conn.End()
 	said := conn.Said()
+	told, all := blameAll(j, said)
 	switch {
 	case errors.Is(err, sender.ErrOldPeer), errors.Is(err, sender.ErrNoMissingArgs):
 		return err
@@ -122,10 +163,10 @@ func afterShell(ctx context.Context, sh *rsh.Shell, conn *rsh.Conn, sink Sink, r
 	if Code(code) == report.CodeShell {
 		tellOwn(sh, sink, said)
 	} else {
-		tell(sink, said)
+		tell(sink, said, told)
 	}
 	if err == nil {
-		return judge(sh, sink, code, said, res)
+		return judge(sh, sink, code, said, len(told) > 0 && all, res)
 	}
 	if ctx.Err() != nil || !hungUp(err) {
 		return err
@@ -136,13 +177,13 @@ func afterShell(ctx context.Context, sh *rsh.Shell, conn *rsh.Conn, sink Sink, r
 // judge takes in the exit code of a run that reached its end. A peer behind a shell says on its standard
 // error what it could not do, not in messages (rsync(1), --stderr), and its exit code is all
 // that can be relied on.
-func judge(sh *rsh.Shell, sink Sink, code int, said []string, res *sender.Result) error {
+func judge(sh *rsh.Shell, sink Sink, code int, said []string, blamed bool, res *sender.Result) error {
 	switch Code(code) {
 	case CodeOK, CodeVanished: // that it has from us
 	case CodeMaxDelete:
 		res.IOError |= wire.IOErrorDelLimit
 	case CodePartial: // it may have this from us, too
-		res.Partial = res.Partial || len(said) > 0 || len(res.Problems) == 0
+		res.Partial = res.Partial || !blamed && (len(said) > 0 || len(res.Problems) == 0)
 	default:
 		return shellEnded(sh, sink, code, said, nil)
 	}

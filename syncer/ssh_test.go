@@ -86,6 +86,7 @@ func TestSSHPartial(t *testing.T) {
 // Names mean themselves on their way through a shell; only a tilde at the beginning is the home
 // directory, and an empty path.
 func TestSSHPaths(t *testing.T) {
+	syncertest.SkipUnderRace(t, "forty pushes that differ in their quotes")
 	r, _ := newSSHRig(t)
 	write(t, r.in("f"), "x")
 	top := r.dst
@@ -118,9 +119,8 @@ func TestSSHPaths(t *testing.T) {
 func homeShell(t *testing.T, home string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "my shell")
-	text := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = -l ] && shift 2\nshift\nHOME=%s\nexport HOME\ncd\nexec sh -c \"$*\"\n", home)
-	must(t, os.WriteFile(path, []byte(text), 0o755))
-	return "'" + path + "'"
+	text := fmt.Sprintf("[ \"$1\" = -l ] && shift 2\nshift\nHOME=%s\nexport HOME\ncd\nexec sh -c \"$*\"", home)
+	return "'" + syncertest.Script(t, path, text) + "'"
 }
 
 func batch(names ...string) syncer.Batch {
@@ -235,7 +235,7 @@ func TestSSHMany(t *testing.T) {
 	r.mustBeWhole(s.Push(t.Context(), syncer.Full()))
 	files := descriptors(t)
 	n := 200
-	if testing.Short() {
+	if testing.Short() || syncertest.UnderRace {
 		n = 20
 	}
 	for i := range n {

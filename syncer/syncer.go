@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/lockstep-sync/lockstep/syncer/filter"
@@ -23,6 +25,8 @@ var (
 	ErrRoot = errors.New("the source is gone")
 	// ErrEmptySource says that an empty source was to empty a target.
 	ErrEmptySource = errors.New("the source is empty")
+	// ErrUnmounted is a problem's: a file system was mounted at its path before and is not now.
+	ErrUnmounted = source.ErrUnmounted
 )
 
 // sinceSlack is how much earlier than a batch was first seen its changes may have
@@ -66,8 +70,10 @@ type pusher interface {
 
 // job is what a push needs to know beside its paths.
 type job struct {
-	prune bool      // names that the source lacks are deleted
-	since time.Time // files whose ctime is not before it are compared by content; zero: none
+	prune bool // names that the source lacks are deleted
+	// backupDir is --backup-dir, with the time of this push in it.
+	backupDir string
+	since     time.Time // files whose ctime is not before it are compared by content; zero: none
 
 	moves    moves    // what the target may have under another name
 	believed believed // what need not be compared by content
@@ -89,13 +95,23 @@ type Syncer struct {
 	// watchRules decide between pushes. A push reads its own: what it began with counts to its end.
 	watchRules *filter.Tree
 
-	root     *source.Identity // who the source is; nil before the first push
+	root     *source.Identity // who the source is; nil: not known yet
+	foretold bool             // root is from an earlier run
+	seen     bool             // it was judged in this one
 	suspect  bool             // it was empty when it was first seen: it may not be who it seems
 	pushed   bool             // a full push reached its end, if only in part
-	failures map[string]int   // of paths that did not arrive, in a row
-	leftover leftovers
-	mounts   mounts
-	links    links
+	// unreached: the last push did not reach the target. The next one asks for it before it reads the source.
+	unreached bool
+	resumed   bool           // an earlier run had got so far
+	vanished  map[string]int // how often in a row a path was gone when it was read
+	suspects  suspects
+	leftover  leftovers
+	now       func() time.Time // time.Now, but in tests
+	mounts    mounts
+	links     links
+
+	mu     sync.Mutex // guards ledger
+	ledger ledger
 }
 
 // New checks cfg; nothing is opened yet but a look at the source.
@@ -110,7 +126,19 @@ func New(cfg Config) (*Syncer, error) {
 	if cfg.Filter, err = cfg.Filter.With(impliedRules(&cfg.Options)...); err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
-	s := &Syncer{cfg: cfg, place: place, failures: map[string]int{}, leftover: leftovers{}}
+	if cfg.Marker != "" {
+		if err := CheckMarker(cfg.Marker); err != nil {
+			return nil, report.Fail(CodeUsage, err, "")
+		}
+	}
+	if err := CheckBackupDir(cfg.BackupDir); err != nil {
+		return nil, report.Fail(CodeUsage, err, "")
+	}
+	s := &Syncer{cfg: cfg, place: place, now: time.Now, vanished: map[string]int{}, leftover: leftovers{}, ledger: newLedger(rand.Float64)}
+	s.ledger.restore(time.Now(), cfg.Failed)
+	if err := s.recall(); err != nil {
+		return nil, report.Fail(CodeUsage, err, "")
+	}
 	s.src = source.Options{Set: cfg.Options, Prefix: place.prefix, ListAll: cfg.Delete && cfg.Target.Remote()}
 	s.src.Filter, s.src.Scope = cfg.Filter.At(place.root), place.scope
 	s.watchRules = source.WatchRules(place.root, s.src)
@@ -225,23 +253,35 @@ func Full() Batch { return Batch{Paths: []Path{{Name: ".", Tree: true}}} }
 // Push brings the paths of b to the target. On an error nothing is certain and all of b
 // is to be pushed again; otherwise the report names what did not arrive.
 func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
+	rep, err := s.pushBatch(ctx, b)
+	if err != nil {
+		err = &located{error: err, source: s.WatchRoot(), target: s.cfg.Target, addr: s.addr()}
+	}
+	return rep, err
+}
+
+// addr is a daemon's, or "".
+func (s *Syncer) addr() string {
+	if s.cfg.Target.Module == "" {
+		return ""
+	}
+	return s.cfg.Target.Addr(s.cfg.Port)
+}
+
+func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 	src, err := s.guarded()
 	if err != nil {
 		return Report{}, err
 	}
-	tree, err := source.Open(s.place.root, src)
+	tree, err := s.open(ctx, src)
 	if err != nil {
-		code := CodePartial // as rsync: a source that cannot be read is a partial transfer
-		if errors.Is(err, source.ErrNoRoot) {
-			err = fmt.Errorf("%w: %w", ErrRoot, err)
-		}
-		return Report{}, report.Fail(code, err, "nothing was sent and nothing deleted")
-	}
-	defer tree.Close()
-	if err := s.checkRoot(ctx, tree); err != nil {
 		return Report{}, err
 	}
+	defer tree.Close()
 	var j job
+	if j.backupDir, err = dated(s.cfg.BackupDir, s.now()); err != nil {
+		return Report{}, report.Fail(CodeUsage, err, "")
+	}
 	if s.pushed && !b.Verify && !b.Oldest.IsZero() {
 		// Either the clock was set since, or both are the same: the earlier one sees more.
 		j.since = time.Now().Add(-time.Since(b.Oldest))
@@ -251,8 +291,12 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 		j.since = j.since.Add(-sinceSlack)
 	}
 	defer s.with(&b)()
+	if r, ok := s.target.(*remote); ok {
+		r.withheld = s.withheld(b.Paths)
+	}
 	asked := b.Paths
-	if s.cfg.Delete && s.pushed && !s.place.single {
+	// Where deletions are counted or kept back, whoever does so has not seen these.
+	if s.cfg.Delete && s.pushed && !s.place.single && b.MaxDelete == nil {
 		b.Paths = s.leftover.with(asked)
 	}
 	rep, full, err := s.push(ctx, tree, b, j)
@@ -262,23 +306,70 @@ func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
 	}
 	if err == nil && full {
 		s.pushed = true
+		if s.cfg.DeleteUnmounted {
+			s.mounts.release()
+		}
 	}
 	s.rename(&rep)
 	s.leftover.note(asked, &rep, err)
 	return rep, err
 }
 
-// with sets what b asks for beyond the options, and gives what takes it back. Targets read these two when a
-// push begins; a connection that is made ahead reads others meanwhile, which are left alone.
+// open opens the source, if it is who it was.
+func (s *Syncer) open(ctx context.Context, o source.Options) (*source.Tree, error) {
+	tree, err := source.Open(s.place.root, o)
+	if err != nil {
+		code := CodePartial // as rsync: a source that cannot be read is a partial transfer
+		if errors.Is(err, source.ErrNoRoot) {
+			err = fmt.Errorf("%w: %w", ErrRoot, err)
+		} else {
+			err = report.Because(err, errSource)
+		}
+		return nil, report.Fail(code, err, "nothing was sent and nothing deleted")
+	}
+	err = s.checkRoot(ctx, tree)
+	if err == nil {
+		err = s.reach(ctx)
+	}
+	if err != nil {
+		tree.Close()
+		return nil, err
+	}
+	return tree, nil
+}
+
+// Look says whether the source is there and who it was, and whether a target that could not be reached can be
+// by now, as Push does before anything else. It is for Push's goroutine.
+func (s *Syncer) Look(ctx context.Context) error {
+	tree, err := s.open(ctx, s.src)
+	if err != nil {
+		return err
+	}
+	return tree.Close()
+}
+
+// Resume says that an earlier run brought everything to the target, and that the batches to come name all
+// that changed since: no full push is waited for. It is called before the first Push.
+func (s *Syncer) Resume() { s.resumed = true }
+
+// Sliced says whether the target can be looked at in levels. With hard links one name of a file is not to be
+// looked at without the others, and what --files-from and its like leave of a directory is no level of it.
+func (s *Syncer) Sliced() bool {
+	c := &s.cfg
+	return !s.place.single && c.Recurse && !c.HardLinks && !c.PruneEmptyDirs && !c.Relative && c.Files == nil
+}
+
+// with sets what b asks for beyond the options, and gives what takes it back. Targets read the options
+// when a push begins. Others, as Excluded, read other options meanwhile: no more than these two are written.
 func (s *Syncer) with(b *Batch) (undo func()) {
-	most, checksum := s.cfg.MaxDelete, s.cfg.Checksum
+	maxDelete, checksum := s.cfg.MaxDelete, s.cfg.Checksum
 	if b.MaxDelete != nil {
 		s.cfg.MaxDelete = *b.MaxDelete
 	}
 	if b.Verify && b.Checksum {
 		s.cfg.Checksum = true
 	}
-	return func() { s.cfg.MaxDelete, s.cfg.Checksum = most, checksum }
+	return func() { s.cfg.MaxDelete, s.cfg.Checksum = maxDelete, checksum }
 }
 
 // guarded are the options for reading the source, with what must not be looked at: below
@@ -290,7 +381,7 @@ func (s *Syncer) guarded() (source.Options, error) {
 	}
 	var err error
 	if o.Unmounted, o.Mounted, err = s.mounts.look(s.place.root); err != nil {
-		return o, report.Fail(CodeFile, err, "without it an unmounted directory could look like a deleted one; nothing was sent")
+		return o, report.Fail(CodeFile, report.Because(err, errMounts), "without it an unmounted directory could look like a deleted one; nothing was sent")
 	}
 	if s.cfg.DeleteUnmounted {
 		o.Unmounted = nil
@@ -375,53 +466,3 @@ func (s *Syncer) rename(rep *Report) {
 		rep.Changed[i] = s.watchName(rep.Changed[i])
 	}
 }
-
-// checkRoot makes sure that the source is who it was. A source that is empty when it is
-// first seen, while the target is not, is suspect: perhaps what belongs there is not mounted
-// yet. It is pushed but deletes nothing, and another directory in its place is a new beginning.
-func (s *Syncer) checkRoot(ctx context.Context, tree *source.Tree) error {
-	id := tree.Identity()
-	if s.root != nil && s.root.Same(id) {
-		return nil
-	}
-	if s.root != nil && !s.suspect {
-		return report.Fail(CodePartial,
-			fmt.Errorf("%w: %q is another directory than the one pushed before: unmounted, renamed or replaced", ErrRoot, s.WatchRoot()),
-			"nothing was sent and nothing deleted; it goes on when the directory is back, or after a restart")
-	}
-	suspect, err := s.wouldEmpty(ctx, tree)
-	if err != nil {
-		return err
-	}
-	if suspect && !s.cfg.Keep {
-		return report.Fail(CodeSelect,
-			fmt.Errorf("%w: %q holds nothing, and --delete would empty %s", ErrEmptySource, s.WatchRoot(), path.Clean(s.cfg.Target.String())),
-			"is it mounted? --allow-empty says that it is meant")
-	}
-	s.pushed = s.root == nil && s.cfg.Resumed && !suspect
-	s.root, s.suspect = &id, suspect
-	return nil
-}
-
-// wouldEmpty says whether the source is empty and a full push would delete something: a
-// dry run asks the target.
-func (s *Syncer) wouldEmpty(ctx context.Context, tree *source.Tree) (bool, error) {
-	if !s.cfg.Delete || s.cfg.AllowEmpty {
-		return false, nil
-	}
-	empty, err := tree.Empty()
-	if err != nil {
-		return false, report.Fail(CodePartial, fmt.Errorf("look into the source %q: %w", s.WatchRoot(), err), "")
-	}
-	if !empty {
-		return false, nil
-	}
-	cfg := s.cfg
-	cfg.DryRun, cfg.Keep, cfg.MaxDelete, cfg.Sink = true, false, -1, Sink{}
-	rep, err := pushAll(ctx, s.dry(&cfg), tree, s.place.scope, job{prune: true})
-	return rep.Stats.Deleted > 0, err
-}
-
-// Suspect says that the source was empty when it was first seen and the target was not, so
-// that nothing is deleted there: for the log.
-func (s *Syncer) Suspect() bool { return s.suspect }

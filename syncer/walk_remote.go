@@ -18,7 +18,7 @@ func (d *remote) walk(ctx context.Context, src *source.Tree, w *walk) (Report, e
 	j := sender.Job{Walk: w, Delete: w.job.prune, Prune: w.job.prune, Filter: rules}
 	res, err := d.push(ctx, src, &j)
 	problems := w.close()
-	rep := reportOf(res)
+	rep := d.reportOf(res)
 	rep.Problems = append(rep.Problems, problems...)
 	if err == nil && d.believes() {
 		rep, err = d.runAgain(ctx, src, rep, d.unbelieved(src, &j.List, &res))

@@ -16,6 +16,9 @@ const (
 	warmLife = 50 * time.Second
 	// warmLeast is the shortest life that is worth it.
 	warmLeast = 3 * time.Second
+	// warmAnswer is how long a push waits for a word on such a connection before it takes another: it may have
+	// died without a sign, behind a firewall that forgot it. A daemon that lives answers at once.
+	warmAnswer = 10 * time.Second
 	// warmRenewals is how often a connection that nobody wanted is replaced: about ten minutes
 	// after the last push it is over. Each is a line in the daemon's log.
 	warmRenewals = 12

@@ -27,13 +27,19 @@ func eventually(t *testing.T, what string, done func() bool) {
 
 // newWarmRig is a rig with a syncer that has pushed once over a relay, and whose next
 // connection is ready.
-func newWarmRig(t *testing.T, edit ...func(*syncertest.DaemonConfig)) (*rig, *syncertest.Relay, *syncer.Syncer) {
+func newWarmRig(t *testing.T) (*rig, *syncertest.Relay, *syncer.Syncer) {
 	t.Helper()
-	r := newRig(t, edit...)
+	return newWarmRigWith(t, func(*syncer.Config) {})
+}
+
+func newWarmRigWith(t *testing.T, set func(*syncer.Config)) (*rig, *syncertest.Relay, *syncer.Syncer) {
+	t.Helper()
+	r := newRig(t)
 	relay := syncertest.StartRelay(t, r.daemon.Addr())
 	write(t, r.in("d/f"), "first")
 	cfg := r.config()
 	cfg.Keep, cfg.Delete = true, true
+	set(&cfg)
 	pointAt(t, &cfg, relay.Addr())
 	s := r.syncer(cfg)
 	r.mustBeWhole(s.Push(t.Context(), syncer.Full()))

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lockstep-sync/lockstep/watcher/internal/dirent"
+	"github.com/lockstep-sync/lockstep/internal/dirent"
 )
 
 // readDir calls entry with each name in fd, the type and the inode as the directory has them. The name

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lockstep-sync/lockstep/watcher/internal/dirent"
+	"github.com/lockstep-sync/lockstep/internal/dirent"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lockstep-sync/lockstep/watcher/internal/dirent"
+	"github.com/lockstep-sync/lockstep/internal/dirent"
 )
 
 // tree is the inotify backend: the watched directories below one root, kept in step with the disk

@@ -53,6 +53,7 @@ func measurements() []measurement {
 		{"burst", (*bench).burst},
 		{"move", (*bench).move},
 		{"memory", (*bench).memory},
+		{"outage", (*bench).outage},
 		{"many", (*bench).million},
 		{"start", (*bench).startUp},
 		{"events", (*bench).events},

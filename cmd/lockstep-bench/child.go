@@ -67,7 +67,8 @@ func (b *bench) watch(src string, to place, options ...string) (*watching, error
 		return nil, err
 	}
 	defer log.Close()
-	args := append([]string{"--watch", "--delete", "--no-tune"}, options...)
+	state := filepath.Join(b.dir, fmt.Sprintf("state-%d", b.watches)) // each begins with nothing known
+	args := append([]string{"--watch", "--delete", "--no-tune", "--state-dir=" + state}, options...)
 	cmd := command(b.ctx, b.lockstep, append(args, src+"/", to.target)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

@@ -17,6 +17,8 @@
 //     processor, and whether the kernel's queue overflows.
 //   - idle: what "lockstep --watch" needs where nothing happens.
 //   - memory: what "lockstep --watch" takes after the first push and after a time of churn.
+//   - outage: the same, and of a processor, while the daemon is gone and the tree changes several times over;
+//     then the time until the replica is exact.
 //
 // The clock decides nothing: what misses its target is marked in the table, and the exit code is 0.
 // It is 1 if a result is wrong (trees that are not equal, a program that failed or died), and 2 if

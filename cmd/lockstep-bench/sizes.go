@@ -4,36 +4,39 @@ import "time"
 
 // sizes is how much is measured.
 type sizes struct {
-	Short        bool
-	LatencyTrees []int // files
-	Samples      int   // changes timed per tree and target
-	Pause        time.Duration
-	BurstFiles   int
-	BurstDirs    int
-	BurstRuns    int
-	DeltaSize    int64
-	DeltaPairs   int
-	DataPairs    int
-	TextSize     int64
-	FirstFiles   int
-	FirstPairs   int
-	NothingPairs int
-	MoveFiles    int
-	MoveSize     int64
-	SmallFiles   int
-	SmallPairs   int
-	ManyFiles    int
-	ManyPairs    int
-	StartDirs    int
-	StartRuns    int
-	EventWork    []string // what the writers do
-	EventTime    time.Duration
-	EventQueue   int // fs.inotify.max_queued_events meanwhile; 0: as it is
-	IdleFiles    int
-	IdleTime     time.Duration
-	MemoryFiles  int
-	ChurnTime    time.Duration
-	needDisk     int64 // bytes, at the peak
+	Short         bool
+	LatencyTrees  []int // files
+	Samples       int   // changes timed per tree and target
+	Pause         time.Duration
+	BurstFiles    int
+	BurstDirs     int
+	BurstRuns     int
+	DeltaSize     int64
+	DeltaPairs    int
+	DataPairs     int
+	TextSize      int64
+	FirstFiles    int
+	FirstPairs    int
+	NothingPairs  int
+	MoveFiles     int
+	MoveSize      int64
+	SmallFiles    int
+	SmallPairs    int
+	ManyFiles     int
+	ManyPairs     int
+	StartDirs     int
+	StartRuns     int
+	EventWork     []string // what the writers do
+	EventTime     time.Duration
+	EventQueue    int // fs.inotify.max_queued_events meanwhile; 0: as it is
+	IdleFiles     int
+	IdleTime      time.Duration
+	MemoryFiles   int
+	ChurnTime     time.Duration
+	OutageFiles   int
+	OutageChanges int
+	OutageQuiet   time.Duration
+	needDisk      int64 // bytes, at the peak
 }
 
 // filesPerDir is the shape of all trees but that of the burst: 100,000 files in 5,000 directories.
@@ -51,6 +54,7 @@ func fullSizes() sizes {
 		EventWork: works(), EventTime: 10 * time.Second, EventQueue: eventQueue,
 		IdleFiles: 100_000, IdleTime: 30 * time.Second,
 		MemoryFiles: 100_000, ChurnTime: time.Minute,
+		OutageFiles: 200_000, OutageChanges: 1_000_000, OutageQuiet: 90 * time.Second,
 		needDisk: 12 << 30,
 	}
 }
@@ -68,6 +72,7 @@ func shortSizes() sizes {
 		EventWork: works()[:1], EventTime: 2 * time.Second, EventQueue: eventQueue,
 		IdleFiles: 5_000, IdleTime: 2 * time.Second,
 		MemoryFiles: 5_000, ChurnTime: 10 * time.Second,
+		OutageFiles: 5_000, OutageChanges: 25_000, OutageQuiet: 2 * time.Second,
 		needDisk: 1 << 30,
 	}
 }

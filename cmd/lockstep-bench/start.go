@@ -159,7 +159,7 @@ type started struct {
 func (b *bench) started(root, backend string) (s started, err error) {
 	ctx, cancel := context.WithTimeout(b.ctx, oneShotLimit)
 	defer cancel()
-	cmd := command(ctx, b.lockstep, "--watch", "--delete", "--no-tune", "--index=off", "--watch-backend="+backend,
+	cmd := command(ctx, b.lockstep, "--watch", "--delete", "--no-tune", "--state-dir=none", "--index=off", "--watch-backend="+backend,
 		"--log-format=json", root+"/", nowhere)
 	log, err := cmd.StderrPipe()
 	if err != nil {

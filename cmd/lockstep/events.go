@@ -105,7 +105,7 @@ func (c *eventsCommand) run(args []string) int {
 	if err != nil {
 		return c.failed(err)
 	}
-	out := c.stdout
+	out := agent.ForTerminal(c.stdout)
 	if c.outfile != "" {
 		f, err := os.OpenFile(c.outfile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
 		if err != nil {

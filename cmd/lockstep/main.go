@@ -45,6 +45,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if done {
 		return 0
 	}
+	agent.WipePassword()
+	if s.Confine == "" {
+		s.Confine = agent.ConfineDefault
+	}
 	ctx, stop, release := signals(stderr)
 	defer release()
 	if !s.Watch {

@@ -20,9 +20,7 @@ func TestMatrix(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("owners, devices and chroot need root")
 	}
-	if underRace {
-		t.Skip("what runs beside one another is the same for all rows: the packages' own tests and the scripts are enough for the race detector")
-	}
+	syncertest.SkipUnderRace(t, "what runs beside one another is the same for all rows")
 	top := t.TempDir()
 	d := syncertest.StartDaemon(t, syncertest.DaemonConfig{Chroot: true, Modules: []syncertest.Module{{Name: "m", Path: top}}})
 	sshd := syncertest.StartSSHD(t)
@@ -55,9 +53,7 @@ type place struct {
 // noShell is a remote shell that is none: the reference needs no encryption.
 func noShell(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "rsh")
-	must(t, os.WriteFile(path, []byte("#!/bin/sh\nshift\nexec sh -c \"$*\"\n"), 0o755))
-	return path
+	return syncertest.Script(t, filepath.Join(t.TempDir(), "rsh"), `shift; exec sh -c "$*"`)
 }
 
 func (r row) check(t *testing.T, root, kind string, p place) {

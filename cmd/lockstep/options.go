@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -41,6 +42,11 @@ func (l *line) addWatching() {
 		}
 		return nil
 	})
+	l.text("state-dir", "", &s.StateDir)
+	l.val("verify-every", "", duration(&s.VerifyEvery))
+	l.set("verify-checksum", "", &s.VerifyChecksum)
+	l.text("user", "", &s.User)
+	l.text("confine", "", &s.Confine)
 	l.text("log-level", "", &s.LogLevel)
 	l.text("log-format", "", &s.LogFormat)
 }
@@ -96,6 +102,11 @@ func (l *line) addSelection() {
 	l.val("include-from", "", fromFile(s.Filter.IncludeFrom))
 	l.set("allow-empty", "", &s.AllowEmpty)
 	l.set("delete-unmounted", "", &s.DeleteUnmounted)
+	l.set("new-source", "", &s.NewSource)
+	l.val("marker", "", func(v string) error {
+		s.Marker = v
+		return syncer.CheckMarker(v)
+	})
 }
 
 // perDirectory is -F: once for the files, a second time to leave them out themselves.
@@ -198,7 +209,7 @@ func (l *line) addWriting() {
 	l.unset("backup", "", &s.Backup)
 	l.val("backup-dir", "", func(v string) error {
 		s.BackupDir, s.Backup = v, true
-		return nil
+		return syncer.CheckBackupDir(v)
 	})
 	l.val("suffix", "", func(v string) error {
 		s.Suffix, l.hasSuffix = v, true
@@ -229,17 +240,20 @@ func (l *line) addDeletion() {
 	l.deletes("del", syncer.DeleteDuring)
 	l.deletes("delete-before", syncer.DeleteBefore)
 	l.deletes("delete-during", syncer.DeleteDuring)
-	l.deletes("delete-delay", syncer.DeleteDelay)
+	// rsync's --delete-delay takes no value. With one it is a time of grace.
+	l.flags.VarPF(value{func(v string) error {
+		if v == given {
+			return l.deleteWhen("delete-delay", syncer.DeleteDelay)
+		}
+		return duration(&s.DeleteDelay)(v)
+	}}, "delete-delay", "", "").NoOptDefVal = given
 	l.deletes("delete-after", syncer.DeleteAfter)
 	l.set("delete-excluded", "", &s.Delete, &s.DeleteExcluded)
 	l.toggle("ignore-errors", "", &s.IgnoreErrors)
 	l.toggle("force", "", &s.Force)
 	l.val("max-delete", "", func(v string) error {
-		n := 0
-		err := number(&n)(v)
-		// To rsync a negative number means no deletion at all (rsync(1), --max-delete);
-		// to us it is the default, no limit.
-		s.MaxDelete = int64(max(n, 0))
+		limit, err := agent.ParseLimit(v)
+		s.DeleteLimit, s.MaxDelete = limit, limit.Names
 		return err
 	})
 }
@@ -247,16 +261,18 @@ func (l *line) addDeletion() {
 // deletes adds an option that says when to delete. Two of them must agree, but that both
 // --delete-during and --delete-delay look for what to delete during the push.
 func (l *line) deletes(name string, when syncer.When) {
-	l.try(name, "", func() error {
-		group := when
-		if when == syncer.DeleteDelay {
-			group = syncer.DeleteDuring
-		}
-		if l.when != "" && l.whenGroup != group {
-			return fmt.Errorf("%s was given before: there is one time to delete", l.when)
-		}
-		l.when, l.whenGroup = "--"+name, group
-		l.s.Delete, l.s.DeleteWhen = true, when
-		return nil
-	})
+	l.try(name, "", func() error { return l.deleteWhen(name, when) })
+}
+
+func (l *line) deleteWhen(name string, when syncer.When) error {
+	group := when
+	if when == syncer.DeleteDelay {
+		group = syncer.DeleteDuring
+	}
+	if l.when != "" && l.whenGroup != group {
+		return fmt.Errorf("%s was given before: there is one time to delete", l.when)
+	}
+	l.when, l.whenGroup = "--"+name, group
+	l.s.Delete, l.s.DeleteWhen = true, when
+	return nil
 }

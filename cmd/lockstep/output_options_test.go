@@ -20,9 +20,7 @@ func TestOutputOfOptions(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("owners and devices need root")
 	}
-	if underRace {
-		t.Skip("as TestMatrix")
-	}
+	syncertest.SkipUnderRace(t, "what runs beside one another is the same for all options")
 	for _, args := range []string{
 		"-aHi", "-aHv", "-aHn -i", "-aAi", "-aXi", "-aAXvn", "-aHAXi --delete", "-aH --stats", "-aHX --stats --delete -h", "-a --no-h --stats -v",
 		"-abi", "-aiu", "-ai --existing", "-ai --ignore-existing", "-aiS", "-ai --inplace", "-ai --append", "-ai --max-size=1K", "-aR -i", "-aim",

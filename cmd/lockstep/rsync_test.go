@@ -103,6 +103,7 @@ func runIn(t testing.TB, dir, program string, args ...string) outcome {
 // TestPlaces pushes from each form of a source to each form of a target: what comes of it
 // must be what comes of rsync -a, and the exit code too.
 func TestPlaces(t *testing.T) {
+	syncertest.SkipUnderRace(t, "where a target is makes no difference to what runs beside one another")
 	syncertest.NeedRsync(t)
 	targets := []string{
 		"new", "new/", "dst", "dst/", "dst/new/", "dst/src", "dst/old", "file", "file/", "to-dst", "to-one",
@@ -179,6 +180,7 @@ func TestNoSource(t *testing.T) {
 
 // TestPlacesOfDaemon is TestPlaces for paths within a module.
 func TestPlacesOfDaemon(t *testing.T) {
+	syncertest.SkipUnderRace(t, "where a target is makes no difference to what runs beside one another")
 	syncertest.NeedRsync(t)
 	for _, source := range []string{"src", "src/", "one", "to-src", "to-src/", "."} {
 		t.Run(strings.ReplaceAll(source, "/", "|"), func(t *testing.T) {

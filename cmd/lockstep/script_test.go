@@ -13,6 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 )
 
 // noRaceSleep spares each lockstep the second for which a program built with -race waits
@@ -59,6 +61,7 @@ func (l leakChecked) Run() int {
 //	json FILE                every line must be JSON
 //	make NAME                make a file; NAME is what stands within quotes in Go
 //	tmpfs DIR, unmount DIR   mount and unmount a file system
+//	disk IMAGE DIR           mount a file system in a file, which is made when it is first used
 func TestScripts(t *testing.T) {
 	root := t.TempDir()
 	open(t, root)
@@ -72,7 +75,9 @@ func TestScripts(t *testing.T) {
 			st := newStage(e)
 			e.Values[stageKey{}] = st
 			e.Setenv("LANG", "C.UTF-8") // rsync's own quoting of names
+			e.Setenv("STATE_DIRECTORY", filepath.Join(e.WorkDir, ".state"))
 			e.Setenv("GORACE", noRaceSleep)
+			e.Setenv(places.RunDirEnv, filepath.Join(e.WorkDir, ".run"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -92,6 +97,7 @@ func TestScripts(t *testing.T) {
 			"json":    cmdJSON,
 			"make":    cmdMake,
 			"tmpfs":   cmdTmpfs,
+			"disk":    cmdDisk,
 			"unmount": cmdUnmount,
 		},
 	})
@@ -107,13 +113,15 @@ func open(t testing.TB, dir string) {
 	}
 }
 
-// condition knows [root] and [mount], the right to mount.
+// condition knows [root], [mount], the right to mount, and [loop], to mount a file.
 func condition(name string) (bool, error) {
 	switch name {
 	case "root":
 		return os.Geteuid() == 0, nil
 	case "mount":
 		return mayMount()
+	case "loop":
+		return mayLoop()
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
@@ -131,6 +139,15 @@ var mayMount = sync.OnceValues(func() (bool, error) {
 		return false, nil
 	}
 	return true, unix.Unmount(dir, 0)
+})
+
+var mayLoop = sync.OnceValues(func() (bool, error) {
+	if ok, err := mayMount(); !ok {
+		return false, err
+	}
+	_, mkfs := exec.LookPath("mkfs.ext4")
+	loop, _ := exec.Command("losetup", "--find").Output()
+	return mkfs == nil && len(loop) > 0, nil
 })
 
 // exitCode is the code that err, of an exec.Cmd, tells.

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
@@ -78,7 +79,9 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 
 func cmdNobody(ts *testscript.TestScript, neg bool, args []string) {
 	usage1(ts, neg, len(args) >= 2 && args[1] == "lockstep", "nobody N lockstep ARG...")
-	cmd := lockstepCmd(ts.MkAbs("."), environ(ts), ts.Stdout(), ts.Stderr(), args[2:]...)
+	// The scripts' directory of claims is not this user's.
+	env := append(environ(ts), places.RunDirEnv+"=")
+	cmd := lockstepCmd(ts.MkAbs("."), env, ts.Stdout(), ts.Stderr(), args[2:]...)
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
@@ -96,7 +99,8 @@ func checkCode(ts *testscript.TestScript, want string, err error) {
 
 // environ is the environment for what does not run through ts.Exec.
 func environ(ts *testscript.TestScript) []string {
-	env := []string{"PATH=" + ts.Getenv("PATH"), "TMPDIR=" + ts.Getenv("TMPDIR"), "LANG=C.UTF-8"}
+	env := []string{"PATH=" + ts.Getenv("PATH"), "TMPDIR=" + ts.Getenv("TMPDIR"), "LANG=C.UTF-8",
+		"STATE_DIRECTORY=" + ts.Getenv("STATE_DIRECTORY"), places.RunDirEnv + "=" + ts.Getenv(places.RunDirEnv)}
 	if p := ts.Getenv("RSYNC_PASSWORD"); p != "" {
 		env = append(env, "RSYNC_PASSWORD="+p)
 	}
@@ -399,6 +403,18 @@ func cmdTmpfs(ts *testscript.TestScript, neg bool, args []string) {
 	usage1(ts, neg, len(args) == 1, "tmpfs DIR")
 	dir := ts.MkAbs(args[0])
 	ts.Check(unix.Mount("none", dir, "tmpfs", 0, "mode=755"))
+	ts.Defer(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+}
+
+func cmdDisk(ts *testscript.TestScript, neg bool, args []string) {
+	usage1(ts, neg, len(args) == 2, "disk IMAGE DIR")
+	image, dir := ts.MkAbs(args[0]), ts.MkAbs(args[1])
+	if _, err := os.Stat(image); err != nil {
+		ts.Check(os.WriteFile(image, nil, 0o600))
+		ts.Check(os.Truncate(image, 8<<20))
+		ts.Check(ts.Exec("mkfs.ext4", "-q", "-F", image))
+	}
+	ts.Check(ts.Exec("mount", "-o", "loop", image, dir))
 	ts.Defer(func() { unix.Unmount(dir, unix.MNT_DETACH) })
 }
 

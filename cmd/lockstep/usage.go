@@ -10,6 +10,7 @@ const usage = `lockstep keeps a directory in step with another one, here or on a
 
 Usage: lockstep [OPTION…] SRC DST
        lockstep check-path [OPTION…] [SRC] PATH…     does PATH take part, and why?
+       lockstep status, failed, release, resync    ask a lockstep --watch that is running
        lockstep sysctl [OPTION…] [DIR…]    the kernel's limits on watching: show, raise
        lockstep events [OPTION…] PATH…     tell what happens to files, as inotifywait does
 
@@ -36,8 +37,17 @@ Watching
       --index=off         no index of the tree, which takes 25 to 30 bytes a file: all is
                           compared with DST when events are lost
       --grace=TIME        how long a stop may take to send what is pending (default 10s)
+      --state-dir=DIR     what is known of each DST, kept from run to run: a restart sends what
+                          differs and asks DST nothing (default /var/lib/lockstep; of others
+                          than root $XDG_STATE_HOME/lockstep; none keeps nothing)
+      --verify-every=TIME compare with DST itself every so often, a little at a time, and mend
+                          what others changed there (as 24h); --verify-checksum: by content
       --no-tune           leave the kernel's inotify limits alone
       --no-prewarm        open a connection to a daemon when it is needed, not ahead
+      --user=NAME[:GROUP]
+                          become NAME, keeping of root's capabilities what is needed
+      --confine=HOW       auto: take away what lockstep does not need, where it cannot hurt;
+                          strict: more, with losses that are told; off (docs/security.md)
       --log-level=LEVEL   debug, info, warn or error (default info)
       --log-format=FORM   console or json (default console)
 
@@ -85,7 +95,8 @@ How they are written
   -W, --whole-file        send whole files, no deltas; -B, --block-size=SIZE
   -S, --sparse            write holes for zeros
       --inplace           into the file itself; --append, --append-verify: at its end
-  -b, --backup            keep what is replaced or deleted; --backup-dir=DIR, --suffix=S
+  -b, --backup            keep what is replaced or deleted; --backup-dir=DIR, --suffix=S.
+                          In DIR %Y %m %d %H %M %S %j are the time of each push
   -P                      --partial (keep half a file for the next run) --progress
       --partial-dir=DIR   keep it there; -T, --temp-dir=DIR: write there
       --delay-updates     put all in place at the end
@@ -98,11 +109,15 @@ What is deleted
       --delete            delete from DST what is not in SRC; --del, --delete-before,
                           --delete-during, --delete-delay, --delete-after say when
       --delete-excluded   also what the rules leave out
-      --max-delete=N      delete no more than N names in one push
+      --max-delete=N      delete no more than N names in one push; with --watch in any hour, and
+                          N may be a part, as 5%: what is more is held until lockstep release
+      --delete-delay=TIME with --watch delete what has been gone for TIME
       --force             delete a directory where a file is to be, whatever is in it
       --ignore-errors     delete even if something could not be read
       --allow-empty       let an empty SRC empty DST
       --delete-unmounted  delete what was on a file system that was unmounted below SRC
+      --marker=FILE       push only while FILE, a name below SRC, is there
+      --new-source        take SRC as it is now, although another directory stood there
 
 What is printed
   -v, --verbose           names of what is sent or deleted, and a summary
@@ -139,7 +154,7 @@ Exit codes, as in rsync(1)
    4  what was asked cannot be done, here or on the other side
    5  the daemon refused: unknown module, wrong password, too many connections
   10  no connection
-  11  the target, or a file of rules, could not be opened
+  11  the target, or a file of rules, could not be opened; another sync writes there
   12  the connection broke, or what came over it was wrong
   14  the remote shell could not be started
   20  a signal ended it (with --watch: the second one)

@@ -15,6 +15,10 @@ import (
 var verbs = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"check-path": checkPath,
 	"events":     runEvents,
+	"failed":     controlVerb("failed", runFailed),
+	"release":    controlVerb("release", runRelease),
+	"resync":     controlVerb("resync", runResync),
+	"status":     controlVerb("status", runStatus),
 	"sysctl":     runSysctl,
 }
 

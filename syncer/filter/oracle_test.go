@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
 // The real rsync is the judge: the tests in this file give it and the package the same rules.
@@ -25,6 +27,7 @@ var oracleCases = flag.Int("filter.cases", 8, "random trees to compare with the 
 // needRsync returns the program. A missing one is a failure, so that CI cannot pass without it.
 func needRsync(t *testing.T) string {
 	t.Helper()
+	syncertest.SkipUnderRace(t, "the package has no goroutines, and the program's are not ours")
 	if testing.Short() {
 		t.Skip("compares with the real rsync; not in -short")
 	}

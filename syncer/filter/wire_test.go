@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
 // wireRules has every kind of rule that can be sent.
@@ -83,10 +85,8 @@ func TestWireLikeRsync(t *testing.T) {
 				}
 			}
 			// The server must be the process that the client waits for, so the recorder runs beside it.
-			shell := fmt.Sprintf("#!/bin/sh\nshift\nmkfifo %[1]s.fifo\nexec 3<&0\ntee %[1]s <&3 >%[1]s.fifo 2>/dev/null &\nexec \"$@\" <%[1]s.fifo 3<&-\n", record)
-			if err := os.WriteFile(filepath.Join(dir, "sh"), []byte(shell), 0o700); err != nil {
-				t.Fatal(err)
-			}
+			shell := fmt.Sprintf("shift\nmkfifo %[1]s.fifo\nexec 3<&0\ntee %[1]s <&3 >%[1]s.fifo 2>/dev/null &\nexec \"$@\" <%[1]s.fifo 3<&-", record)
+			syncertest.Script(t, filepath.Join(dir, "sh"), shell)
 			args := []string{"-rn", "--protocol=30", "--checksum-choice=md5", "-e", filepath.Join(dir, "sh"), deleteOption}
 			for _, rule := range wireRules {
 				args = append(args, "--filter="+rule)

@@ -238,6 +238,16 @@ func (d *Daemon) endLocked(sig unix.Signal) error {
 	return nil
 }
 
+// Signal sends a signal to the daemon and its connections: SIGSTOP makes them hang.
+func (d *Daemon) Signal(sig unix.Signal) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.proc == nil || d.proc.hasExited() {
+		return errors.New("rsync daemon does not run")
+	}
+	return unix.Kill(-d.proc.pid, sig)
+}
+
 // Restart stops the daemon if it runs, and starts it on the same port.
 func (d *Daemon) Restart() error {
 	d.mu.Lock()

@@ -280,9 +280,7 @@ func TestDaemonStartErrors(t *testing.T) {
 
 func writeScript(t *testing.T, line string) string {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), "rsync")
-	must(t, os.WriteFile(name, []byte("#!/bin/sh\n"+line+"\n"), 0o755))
-	return name
+	return Script(t, filepath.Join(t.TempDir(), "rsync"), line)
 }
 
 // A process that ignores SIGTERM is killed after StopTimeout.

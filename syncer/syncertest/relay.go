@@ -159,6 +159,22 @@ func (r *Relay) Resume() {
 	}
 }
 
+// Forget makes what is open silent for ever, as a firewall does that lost its state; neither end is told. New
+// connections are served.
+func (r *Relay) Forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for l := range r.links {
+		l.forgotten = true
+	}
+}
+
+func (r *Relay) forgot(l *link) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return l.forgotten
+}
+
 // Close stops listening, cuts all connections and waits until nothing of the relay runs any more.
 func (r *Relay) Close() error {
 	r.mu.Lock()

@@ -21,6 +21,7 @@ type link struct {
 	client, target net.Conn
 	once           sync.Once
 	done           chan struct{} // closed by close
+	forgotten      bool          // nothing passes any more; the relay's mutex guards it
 	said, told     int           // trips that the target and the client heard of; the relay's mutex guards them
 }
 
@@ -125,6 +126,10 @@ func (r *Relay) deliver(l *link, ln *lane, to net.Conn, c chunk) bool {
 	select {
 	case <-r.gate():
 	case <-l.done:
+		return false
+	}
+	if r.forgot(l) {
+		<-l.done
 		return false
 	}
 	if c.data == nil {

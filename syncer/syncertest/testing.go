@@ -3,7 +3,9 @@ package syncertest
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -105,4 +107,25 @@ func NeedRsync(tb testing.TB) {
 		tb.Skip(ErrNoRsync)
 	}
 	tb.Fatal(ErrNoRsync)
+}
+
+// SkipUnderRace is for tests that are heavy and have nothing for the race detector: one goroutine, or
+// the same goroutines as in a test that stays. They run in every run without it.
+func SkipUnderRace(tb testing.TB, why string) {
+	tb.Helper()
+	if UnderRace {
+		tb.Skip("not under the race detector: " + why)
+	}
+}
+
+// Script writes a program for a test, with /bin/sh to run the text. Whoever forks meanwhile would
+// have the file open for writing until its own exec, and the program could not be run: text file busy.
+func Script(tb testing.TB, name, text string) string {
+	tb.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	return name
 }

@@ -19,10 +19,13 @@ var arrows = map[string][]string{
 	"cmd/lockstep":              {"cmd/internal/agent", "syncer", "sysctl", "watcher", "github.com/spf13/pflag"},
 	"cmd/lockstep-bench":        {"syncer/syncertest", "watcher", "golang.org/x/sys", "golang.org/x/sync"},
 	"cmd/lockstep-chaos":        {"syncer/syncertest", "golang.org/x/sys", "github.com/hanwen/go-fuse/"},
-	"cmd/internal/agent":        {"watcher", "debounce", "syncer", "syncer/filter", "sysctl", "go.uber.org/zap", "golang.org/x/", "github.com/vbauerster/mpb"},
-	"watcher":                   {"watcher/internal/", "github.com/fsnotify/fsnotify", "go.uber.org/zap", "golang.org/x/sys", "golang.org/x/sync", "github.com/moby/sys/mountinfo"},
-	"watcher/internal/dirent":   {"golang.org/x/sys"},
-	"watcher/internal/index":    {"watcher/internal/dirent", "github.com/zeebo/xxh3", "golang.org/x/sys"},
+	"cmd/internal/confine":      {"github.com/landlock-lsm/go-landlock/", "kernel.org/pub/linux/libs/security/libcap/", "golang.org/x/net/bpf", "golang.org/x/sys"},
+	"cmd/internal/places":       {"syncer", "golang.org/x/sys", "github.com/moby/sys/mountinfo"},
+	"cmd/internal/agent":        {"cmd/internal/confine", "cmd/internal/places", "watcher", "debounce", "state", "syncer", "syncer/filter", "sysctl", "go.uber.org/zap", "golang.org/x/", "github.com/vbauerster/mpb"},
+	"internal/dirent":           {"golang.org/x/sys"},
+	"state":                     {"internal/dirent", "go.etcd.io/bbolt", "github.com/zeebo/xxh3", "golang.org/x/sys", "golang.org/x/sync"},
+	"watcher":                   {"watcher/internal/", "internal/dirent", "github.com/fsnotify/fsnotify", "go.uber.org/zap", "golang.org/x/sys", "golang.org/x/sync", "github.com/moby/sys/mountinfo"},
+	"watcher/internal/index":    {"internal/dirent", "github.com/zeebo/xxh3", "golang.org/x/sys"},
 	"watcher/internal/fanotify": {"golang.org/x/sys"},
 	"debounce":                  {"std"},
 	"sysctl":                    {"std"},
@@ -49,8 +52,8 @@ var arrows = map[string][]string{
 	"examples/onchange":     {"watcher"},
 }
 
-// TestArrows holds the direction of imports: watcher, debounce, syncer and sysctl never
-// know one another, and each package knows only what its line allows.
+// TestArrows holds the direction of imports: watcher, debounce, syncer, state and sysctl
+// never know one another, and each package knows only what its line allows.
 func TestArrows(t *testing.T) {
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 var (
 	chaosSeeds = flag.Int("chaos.seeds", 1, "how many seeds TestChaos runs")
 	chaosFirst = flag.Uint64("chaos.first", 1, "the first of them")
-	chaosTime  = flag.Duration("chaos.time", 4*time.Second, "how long each seed changes the tree")
+	chaosTime  = flag.Duration("chaos.time", 2*time.Second, "how long each seed changes the tree")
 )
 
 // TestChaos changes a tree at random while it is kept in step with a local directory and
@@ -52,6 +52,7 @@ type variant struct {
 	noSlash bool     // the source is the directory itself
 	exclude []string // rules
 	settle  time.Duration
+	state   string // where state is kept; "": anew for each
 }
 
 func variants() []variant {
@@ -227,6 +228,10 @@ func startWatch(t *testing.T, source, target, replica string, v variant) *watchi
 	t.Helper()
 	s := Defaults()
 	s.Source, s.Target, s.Watch, s.Delete, s.NoTune, s.LogLevel = source, target, true, true, true, "debug"
+	s.StateDir = v.state
+	if s.StateDir == "" {
+		s.StateDir = t.TempDir()
+	}
 	if v.backend != "" {
 		s.WatchBackend = v.backend
 	}

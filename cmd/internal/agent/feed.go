@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,14 +18,24 @@ import (
 type feed struct {
 	line *debounce.Line
 	stop context.Context
+	// prepare has the last word about a batch; it may be left with nothing. Nil: all goes.
+	prepare func(syncer.Batch) syncer.Batch
+	verify  *verifier // what is to be done while the line is empty; may be nil
 
 	// The syncer's goroutine owns what follows.
-	hold    time.Time // nothing is given out before
-	flushed bool      // stop was seen
-	failed  bool      // something could not be pushed since
+	hold    time.Time       // nothing is given out before
+	back    <-chan struct{} // unless this is closed
+	flushed bool            // stop was seen
+	failed  bool            // something could not be pushed since
 
 	inFlight atomic.Int64 // paths of the batch that is being pushed: for the last report
+
+	mu   sync.Mutex // guards wake
+	wake context.CancelCauseFunc
 }
+
+// errIdle ends the wait for a change: there is something else to do.
+var errIdle = errors.New("idle")
 
 func newFeed(line *debounce.Line, stop context.Context) *feed {
 	return &feed{line: line, stop: stop}
@@ -40,14 +52,25 @@ func (f *feed) Next(ctx context.Context) (syncer.Batch, error) {
 		if stopping && f.drained() {
 			return syncer.Batch{}, io.EOF
 		}
-		b, err := f.next(ctx, stopping)
-		if err == nil {
-			f.inFlight.Store(int64(len(b.Changes)))
-			return toSyncer(b), nil
-		}
-		if ctx.Err() != nil {
+		got, err := f.next(ctx, stopping)
+		b := syncer.Batch{}
+		switch {
+		case err == nil:
+			f.inFlight.Store(int64(len(got.Changes)))
+			b = toSyncer(got)
+			if f.prepare != nil {
+				b = f.prepare(b)
+			}
+		case errors.Is(err, errIdle):
+			b = f.verify.next(time.Now())
+		case ctx.Err() != nil:
 			return syncer.Batch{}, context.Cause(ctx)
 		}
+		if len(b.Paths) > 0 {
+			f.inFlight.Store(int64(len(b.Paths)))
+			return b, nil
+		}
+		f.inFlight.Store(0)
 	}
 }
 
@@ -61,6 +84,7 @@ func (f *feed) wait(ctx context.Context) error {
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-f.back:
 	case <-f.stop.Done():
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -68,14 +92,48 @@ func (f *feed) wait(ctx context.Context) error {
 	return nil
 }
 
-// next waits for a batch, until stop comes while it is not known yet.
+// next waits for a batch, until stop comes while it is not known yet, or, with errIdle, until it is time to
+// verify something and nothing is queued.
 func (f *feed) next(ctx context.Context, stopping bool) (debounce.Batch, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	if !stopping {
-		defer context.AfterFunc(f.stop, cancel)()
+		defer context.AfterFunc(f.stop, func() { cancel(nil) })()
+		f.setWake(cancel)
+		defer f.setWake(nil)
+		if f.verify != nil {
+			if wait, ok := f.verify.due(time.Now()); ok {
+				if busy, _ := f.line.Pending(); busy > 0 {
+					wait = max(wait, busyWait)
+				}
+				defer time.AfterFunc(wait, func() { cancel(errIdle) }).Stop()
+			}
+		}
 	}
-	return f.line.Next(ctx)
+	b, err := f.line.Next(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errIdle) {
+		err = errIdle
+	}
+	return b, err
+}
+
+// busyWait is how long a verification waits where changes are queued: they settle, or they wait for a
+// retry that may be minutes away.
+const busyWait = 20 * time.Millisecond
+
+func (f *feed) setWake(cancel context.CancelCauseFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wake = cancel
+}
+
+// interrupt ends the wait for a change: something was asked for. A feed that is not waiting will see it.
+func (f *feed) interrupt() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.wake != nil {
+		f.wake(nil)
+	}
 }
 
 // drained makes everything due when it is first asked, and tells when there is no more
@@ -91,14 +149,17 @@ func (f *feed) drained() bool {
 
 // Defer implements syncer.Feed.
 func (f *feed) Defer(b syncer.Batch, after time.Duration) {
+	if b.Verify {
+		return // its slice comes again
+	}
 	f.failed = f.failed || f.flushed && after >= time.Second/2
 	f.line.Defer(toDebounce(b), after)
 }
 
 // Hold implements syncer.Feed.
-func (f *feed) Hold(d time.Duration) {
-	f.failed = f.flushed
-	f.hold = time.Now().Add(d)
+func (f *feed) Hold(d time.Duration, back <-chan struct{}) {
+	f.failed = f.failed || f.flushed && d > 0
+	f.hold, f.back = time.Now().Add(d), back
 }
 
 func toSyncer(b debounce.Batch) syncer.Batch {

@@ -31,7 +31,7 @@ func TestFeedHolds(t *testing.T) {
 			t.Fatalf("first batch %v, %v", b, err)
 		}
 		f.Defer(b, 0)
-		f.Hold(10 * time.Second)
+		f.Hold(10*time.Second, nil)
 		start := time.Now()
 		line.Add(debounce.Change{Path: "b"})
 		b, err = f.Next(t.Context())
@@ -50,7 +50,7 @@ func TestFeedDrains(t *testing.T) {
 		f := newFeed(line, stop)
 		f.Defer(syncer.Batch{Paths: []syncer.Path{{Name: "deferred"}}, Oldest: time.Now()}, 3*time.Hour)
 		line.Add(debounce.Change{Path: "settling"})
-		f.Hold(time.Minute)
+		f.Hold(time.Minute, nil)
 		start := time.Now()
 		time.AfterFunc(time.Second, cancel)
 		b, err := f.Next(t.Context())
@@ -76,7 +76,7 @@ func TestFeedGivesUpDraining(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Defer(b, 0)
-		f.Hold(time.Second)
+		f.Hold(time.Second, nil)
 		if _, err := f.Next(t.Context()); !errors.Is(err, io.EOF) {
 			t.Fatalf("error %v, want the end", err)
 		}

@@ -23,17 +23,21 @@ const repeatEvery = time.Minute
 type journal struct {
 	log      *zap.Logger
 	push     *syncer.Syncer
-	last     string    // the error that is going on
-	logged   time.Time // when it was logged last
-	since    time.Time // when it began
-	suspect  bool      // the empty source was told
-	begun    bool      // a push has reached its end
+	pending  func() int            // paths that wait for a push; nil: those of the batch count
+	now      func() time.Time      // the clock
+	outage   map[syncer.Class]bool // the classes of the outage that is going on; nil: there is none
+	logged   time.Time             // when it was logged last
+	since    time.Time             // when it began
+	suspect  bool                  // the empty source was told
+	begun    bool                  // a push has reached its end
 	attempts int
-	told     map[string]time.Time // problems and messages, and when they were told
+	told     map[string]time.Time // messages, and when they were told
+	summed   time.Time            // when the paths that are not on the target were told last
+	gone     []string             // where file systems were unmounted: told
 }
 
 func newJournal(log *zap.Logger) *journal {
-	return &journal{log: log, told: map[string]time.Time{}}
+	return &journal{log: log, now: time.Now, told: map[string]time.Time{}}
 }
 
 // says takes a message of the target: an error once, and then once a minute at most.
@@ -56,7 +60,7 @@ func (j *journal) sshSays(text string) {
 // due says whether what is to be told was not told within the last minute, and notes it.
 func (j *journal) due(what string) bool {
 	const most = 1000
-	now := time.Now()
+	now := j.now()
 	if now.Sub(j.told[what]) < repeatEvery {
 		return false
 	}
@@ -73,11 +77,13 @@ func (j *journal) observe(o syncer.Outcome) {
 			return // the last report tells what is left
 		}
 		j.failed(&o)
+		j.paths(&o)
 		return
 	}
-	if j.last != "" {
-		j.log.Info("pushing goes on", zap.Duration("after", rounded(time.Since(j.since))), zap.Int("attempts", j.attempts))
-		j.last = ""
+	if j.outage != nil {
+		j.log.Info("pushing goes on", zap.Duration("after", rounded(j.now().Sub(j.since))), zap.Int("attempts", j.attempts),
+			zap.Int("paths", j.waiting(&o)))
+		j.outage = nil
 	}
 	if j.push.Suspect() && !j.suspect {
 		j.log.Error("the source was empty at the start: what the target has beyond it is not deleted; restart with --allow-empty if it is meant to be empty")
@@ -88,29 +94,58 @@ func (j *journal) observe(o syncer.Outcome) {
 		// The list of a full push is garbage now, and the next one may be days away.
 		debug.FreeOSMemory()
 	}
-	for _, p := range o.Report.Problems {
-		j.problem(p)
+	j.unmounted(j.push.Unmounted())
+	j.paths(&o)
+}
+
+// inStep tells that there was nothing to push, if that is news.
+func (j *journal) inStep() {
+	if j.begun {
+		return
 	}
-	if o.Report.DeletesHeld {
-		j.log.Error("--max-delete stopped deletions on the target: raise it, or bring the files back")
+	j.begun = true
+	j.log.Info("in step, nothing differs from what the target was last brought to")
+}
+
+// failed tells of a push that failed as a whole: when an outage begins or turns into one of another class, and
+// then once a minute, whatever the errors say meanwhile.
+func (j *journal) failed(o *syncer.Outcome) {
+	j.attempts = o.Failures
+	now := j.now()
+	if j.outage == nil {
+		j.outage, j.since = map[syncer.Class]bool{}, now
+	}
+	if j.outage[o.Class] && now.Sub(j.logged) < repeatEvery {
+		return
+	}
+	j.outage[o.Class], j.logged = true, now
+	level := zapcore.ErrorLevel
+	if o.Class == syncer.ClassTransient {
+		level = zapcore.WarnLevel
+	}
+	if ce := j.log.Check(level, "push failed; nothing is lost, it is tried again"); ce != nil {
+		ce.Write(zap.String("error", bare(o.Err)), zap.Stringer("class", o.Class), zap.String("remedy", o.Remedy),
+			zap.Int("code", int(syncer.ExitCode(syncer.Report{}, o.Err))), zap.Int("paths", j.waiting(o)),
+			zap.Int("attempt", o.Failures), zap.Duration("down", rounded(now.Sub(j.since))),
+			zap.Duration("retry_in", o.Retry.Round(time.Millisecond)))
 	}
 }
 
-func (j *journal) failed(o *syncer.Outcome) {
-	j.attempts = o.Failures
-	text := o.Err.Error()
-	now := time.Now()
-	if text == j.last && now.Sub(j.logged) < repeatEvery {
-		return
+// waiting is how many paths are to be pushed.
+func (j *journal) waiting(o *syncer.Outcome) int {
+	if j.pending == nil {
+		return len(o.Batch.Paths)
 	}
-	if j.last == "" {
-		j.since = now
+	return j.pending()
+}
+
+// bare is an error's text without the hint, beside which the remedy would say it again.
+func bare(err error) string {
+	var f *syncer.Failure
+	if errors.As(err, &f) {
+		return f.Err.Error()
 	}
-	j.last, j.logged = text, now
-	code := syncer.ExitCode(syncer.Report{}, o.Err)
-	j.log.Error("push failed; nothing is lost, it is tried again",
-		zap.Error(o.Err), zap.Int("code", int(code)), zap.Int("paths", len(o.Batch.Paths)),
-		zap.Int("attempt", o.Failures), zap.Duration("retry_in", o.Retry.Round(time.Millisecond)))
+	return err.Error()
 }
 
 // pushed writes the line of a push. The first one is told even where the target had it all: from
@@ -123,8 +158,8 @@ func (j *journal) pushed(o *syncer.Outcome) {
 	j.begun = true
 	level, text := zapcore.InfoLevel, "pushed"
 	switch {
-	case idle && !first:
-		level = zapcore.DebugLevel // the target had it all
+	case idle && !first, partial && !first && st.Transferred+st.Deleted == 0 && !newFailures(o):
+		level = zapcore.DebugLevel // the target had it all, or does not take what it did not take before
 	case partial:
 		level = zapcore.WarnLevel
 	case idle && o.Report.Whole() && !j.suspect:
@@ -133,6 +168,11 @@ func (j *journal) pushed(o *syncer.Outcome) {
 	if ce := j.log.Check(level, text); ce != nil {
 		ce.Write(figures(o)...)
 	}
+}
+
+// newFailures says whether something failed for the first time.
+func newFailures(o *syncer.Outcome) bool {
+	return slices.ContainsFunc(o.Failed, func(f syncer.Failed) bool { return f.Count == 1 })
 }
 
 // figures are what a push brought about.
@@ -158,14 +198,87 @@ func figures(o *syncer.Outcome) []zap.Field {
 	return fields
 }
 
-// problem tells of a path that did not arrive: once, and then once a minute at most.
-func (j *journal) problem(p syncer.Problem) {
-	if p.Vanished() {
-		j.log.Debug("vanished while it was sent", zap.ByteString("path", []byte(p.Path)))
+// unmounted tells of places below the source that file systems left, and to which they came back.
+func (j *journal) unmounted(gone []string) {
+	for _, name := range gone {
+		if !slices.Contains(j.gone, name) {
+			j.log.Warn("a file system was unmounted here: what the target has of it stays; where it is gone for good, restart once with --delete-unmounted", zap.String("path", name))
+		}
+	}
+	for _, name := range j.gone {
+		if !slices.Contains(gone, name) {
+			j.log.Info("a file system is mounted again", zap.String("path", name))
+		}
+	}
+	j.gone = gone
+}
+
+// paths tells of the paths that do not arrive: each once, with what can be done about it, and once more
+// when it is there after all; of all of them once a minute at most.
+func (j *journal) paths(o *syncer.Outcome) {
+	for _, p := range o.Report.Problems {
+		if p.Vanished() {
+			j.log.Debug("vanished while it was sent", zap.ByteString("path", []byte(p.Path)))
+		}
+	}
+	n := 0
+	for i := range o.Failed {
+		if f := &o.Failed[i]; f.Count == 1 && j.due(f.Path) {
+			if n++; n <= pathsMax {
+				j.newlyFailed(f)
+			}
+		}
+	}
+	j.beyond(zapcore.WarnLevel, "more paths were not brought over", n)
+	for i := range o.Arrived {
+		if i < pathsMax {
+			f := &o.Arrived[i]
+			j.log.Info("brought over at last", zap.String("path", f.Path), zap.Int("failures", f.Count),
+				zap.Duration("after", rounded(time.Since(f.First))))
+		}
+	}
+	j.beyond(zapcore.InfoLevel, "more paths were brought over at last", len(o.Arrived))
+	j.summary(n)
+}
+
+// pathsMax is how many paths are told one by one after a push.
+const pathsMax = 20
+
+func (j *journal) beyond(level zapcore.Level, text string, n int) {
+	if n > pathsMax {
+		j.log.Log(level, text, zap.Int("paths", n-pathsMax))
+	}
+}
+
+func (j *journal) newlyFailed(f *syncer.Failed) {
+	fields := []zap.Field{zap.String("path", f.Path), zap.String("error", f.Reason), zap.Stringer("class", f.Class)}
+	if remedy := f.Remedy(); remedy != "" {
+		fields = append(fields, zap.String("remedy", remedy))
+	}
+	j.log.Warn("not brought over; it is tried again", append(fields, zap.Duration("retry_in", rounded(time.Until(f.Next))))...)
+}
+
+// summary tells once a minute what is not on the target. What was told just now, one by one, waits for
+// its minute.
+func (j *journal) summary(told int) {
+	all := j.push.Failed()
+	now := time.Now()
+	switch {
+	case len(all) == 0:
+		j.summed = time.Time{}
+		return
+	case j.summed.IsZero() && told > 0:
+		j.summed = now
+	}
+	if now.Sub(j.summed) < repeatEvery {
 		return
 	}
-	if !j.due(p.Path) {
-		return
+	j.summed = now
+	paths := 0
+	for i := range all {
+		paths += all[i].Paths
 	}
-	j.log.Warn("not brought over; it is tried again", zap.String("path", p.Path), zap.Error(p.Err))
+	first := all[0]
+	j.log.Warn("paths are not on the target", zap.Int("paths", paths), zap.String("first", first.Path),
+		zap.String("error", first.Reason), zap.Int("failures", first.Count), zap.Duration("since", rounded(now.Sub(first.First))))
 }

@@ -30,5 +30,5 @@ func (s *Settings) NewLogger(w io.Writer) (*zap.Logger, error) {
 		cfg.ConsoleSeparator = "  "
 		encoder = zapcore.NewConsoleEncoder(cfg)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(w), level)), nil
+	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(logText{w}), level)), nil
 }

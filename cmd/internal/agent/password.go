@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"github.com/lockstep-sync/lockstep/cmd/internal/confine"
 )
 
 // CheckPasswordFile refuses a password file that others could read, as rsync does, before
@@ -54,6 +56,10 @@ func openPasswordFile(name string) (*os.File, error) {
 	return f, nil
 }
 
+// WipePassword takes RSYNC_PASSWORD, which was read, out of the environment of this process and of
+// its children.
+func WipePassword() { confine.WipeEnv("RSYNC_PASSWORD") }
+
 // password is asked for when a daemon wants one. The file is read each time: a password
 // may change while we run.
 func (s *Settings) password() (string, error) {
@@ -76,13 +82,20 @@ func (s *Settings) password() (string, error) {
 }
 
 func firstLine(r io.Reader, name string) (string, error) {
-	line, err := bufio.NewReader(io.LimitReader(r, 4096)).ReadString('\n')
+	const most = 4096
+	line, err := bufio.NewReader(io.LimitReader(r, most)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the password from %q: %w", name, err)
 	}
+	full := err != nil && len(line) == most
 	line = strings.TrimRight(line, "\r\n")
-	if line == "" {
+	switch {
+	case line == "":
 		return "", fmt.Errorf("the first line of %q, the password, is empty", name)
+	case full:
+		return "", fmt.Errorf("the first line of %q is %d bytes long or longer: that is no password", name, most)
+	case strings.ContainsRune(line, 0):
+		return "", fmt.Errorf("the first line of %q holds a NUL: that is no password", name)
 	}
 	return line, nil
 }

@@ -7,51 +7,256 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lockstep-sync/lockstep/debounce"
+	"github.com/lockstep-sync/lockstep/state"
 	"github.com/lockstep-sync/lockstep/syncer"
+	"github.com/lockstep-sync/lockstep/watcher"
 )
 
 // replica is one target, with all that is its own: the queue of what is dirty there, the pushes, their
-// retries, its log. So a target that is slow or dead costs the others nothing.
+// retries, what is known of it from run to run, its log. So a target that is slow or dead costs the
+// others nothing.
 type replica struct {
-	s    Settings
-	log  *zap.Logger
-	j    *journal
-	push *syncer.Syncer
-	line *debounce.Line
-	feed *feed
+	s      Settings
+	log    *zap.Logger
+	j      *journal
+	push   *syncer.Syncer
+	line   *debounce.Line
+	feed   *feed
+	memory *memory
+	gate   *gate
+	verify *verifier
+	record *record
 }
 
 func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica, error) {
 	log = log.With(zap.String("root", s.Source), zap.String("target", s.Target))
-	r := &replica{s: s, log: log, j: newJournal(log)}
+	r := &replica{s: s, log: log, j: newJournal(log), record: newRecord(&s)}
 	cfg, err := s.config(syncer.Sink{Item: items, Message: r.j.says, SSH: r.j.sshSays})
 	if err != nil {
 		return nil, err
 	}
-	if r.push, err = syncer.New(cfg); err != nil {
+	if err := r.remember(&cfg); err != nil {
 		return nil, err
 	}
-	r.j.push = r.push
+	if r.push, err = syncer.New(cfg); err != nil {
+		r.memory.close()
+		return nil, err
+	}
+	r.j.push, r.j.pending = r.push, r.pending
+	r.j.pending = func() int { paths, _ := r.line.Pending(); return paths }
 	r.line = debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay), Quiet: quietFor(s.Quieter)})
+	r.gate = &gate{root: r.push.WatchRoot(), deletes: s.Delete, count: r.memory.count, d: newDeletions(s.DeleteLimit, s.DeleteDelay)}
+	r.verify = &verifier{every: s.VerifyEvery, checksum: s.VerifyChecksum, ended: r.verified}
+	r.recall()
 	return r, nil
+}
+
+// remember opens what an earlier run left, and lets cfg have what the syncer needs of it.
+func (r *replica) remember(cfg *syncer.Config) error {
+	probe, err := syncer.New(*cfg) // who knows what is watched
+	if err != nil {
+		return err
+	}
+	defer probe.Close() // nothing was opened
+	excluded := func(name string, isDir bool) bool { return r.push.Excluded(name, isDir) }
+	if r.memory, err = openMemory(&r.s, probe.WatchRoot(), excluded, r.log); err != nil || !r.memory.is() {
+		return err
+	}
+	m := r.memory
+	m.all = func() { r.line.Add(debounce.Change{Path: ".", Tree: true}) }
+	m.recall(keySource, &m.source)
+	m.recall(keyMounts, &m.mounts)
+	m.recall(keyFailed, &cfg.Failed)
+	cfg.Root, cfg.Mounts = m.source, m.mounts
+	return nil
+}
+
+// recall takes up where the last run ended.
+func (r *replica) recall() {
+	last := VerifyStatus{}
+	if r.memory.is() {
+		var kept gateState
+		r.memory.recall(keyDeletions, &kept)
+		r.gate.load(kept)
+		if n := len(kept.Held); n > 0 {
+			r.log.Warn("deletions are held since the last run; lockstep release lets them go", zap.Int("held", n), zap.String("first", kept.Held[0].Path))
+		}
+		r.memory.recall(keyVerified, &last)
+		if r.memory.known() {
+			r.push.Resume()
+			if r.push.Sliced() {
+				r.verify.dirs = r.memory.store.Dirs
+			}
+		}
+		r.line.Add(fromState(r.memory.store.Dirty())...)
+	}
+	if last.Ended.IsZero() {
+		last.Ended = time.Now() // the first push compares everything
+	}
+	r.verify.begin(last)
 }
 
 func (r *replica) close() {
 	if err := r.push.Close(); err != nil {
 		r.log.Warn("what was kept open did not end well", zap.Error(err))
 	}
+	r.memory.close()
 }
 
 // run pushes until drain is done and nothing is left, or until ctx ends.
 func (r *replica) run(ctx, drain context.Context) error {
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
 	r.feed = newFeed(r.line, drain)
-	err := r.push.Run(ctx, r.feed, r.j.observe)
-	if errors.Is(err, io.EOF) || errors.Is(err, errGrace) {
-		return nil
+	r.feed.verify = r.verify
+	r.feed.prepare = func(b syncer.Batch) syncer.Batch { return r.prepare(ctx, b) }
+	var g errgroup.Group
+	if r.memory.is() {
+		g.Go(func() error { return r.control(serving, r.memory.store.Dir()) })
 	}
-	return err
+	g.Go(func() error {
+		defer stopServing()
+		err := r.push.Run(ctx, r.feed, r.observe)
+		if errors.Is(err, io.EOF) || errors.Is(err, errGrace) {
+			return nil
+		}
+		return err
+	})
+	return g.Wait()
+}
+
+// add takes what the watcher saw.
+func (r *replica) add(seen []watcher.Change, changes []debounce.Change) {
+	r.memory.touch(seen)
+	r.line.Add(changes...)
+}
+
+// prepare has the last word about what is pushed: subtrees are narrowed down to what differs, deletions
+// are let through or kept back, and what goes is noted.
+func (r *replica) prepare(ctx context.Context, b syncer.Batch) syncer.Batch {
+	if r.push.Look(ctx) == nil { // else the push says what is wrong with the source, and nothing can be said about names in it
+		b = r.pass(r.memory.narrow(ctx, b, r.gate.isFree))
+		if len(b.Paths) == 0 {
+			r.idle()
+			return b
+		}
+		r.memory.begin(ctx, &b)
+	}
+	r.record.pushing(&b)
+	return b
+}
+
+// pass has the gate decide about deletions.
+func (r *replica) pass(b syncer.Batch) syncer.Batch {
+	p := r.gate.pass(time.Now(), b)
+	for _, l := range p.later {
+		r.line.Defer(toDebounce(syncer.Batch{Paths: []syncer.Path{l.path}, Oldest: b.Oldest}), l.after)
+	}
+	r.tellHeld(p.held)
+	return p.batch
+}
+
+func (r *replica) tellHeld(held []Held) {
+	if len(held) == 0 {
+		return
+	}
+	names := int64(0)
+	for _, h := range held {
+		names += h.Names
+	}
+	r.log.Error("deletions are held: they are more than --max-delete allows within an hour; lockstep release lets them go, and what comes back is held no more",
+		zap.Int("paths", len(held)), zap.Int64("names", names), zap.Stringer("max_delete", r.s.DeleteLimit), zap.String("first", held[0].Path))
+	r.memory.keep(keyDeletions, r.gate.save())
+}
+
+// idle notes that there was nothing to push.
+func (r *replica) idle() {
+	r.record.inStep()
+	if len(r.gate.held()) == 0 {
+		r.j.inStep()
+	}
+}
+
+// observe takes what came of a push.
+func (r *replica) observe(o syncer.Outcome) {
+	r.record.pushed(&o)
+	if o.Batch.Verify {
+		r.verify.pushed(time.Now(), &o)
+	}
+	if o.Err != nil {
+		r.memory.end(false, nil, nil)
+		r.j.observe(o)
+		return
+	}
+	stopped := r.gate.pushed(time.Now(), &o.Batch, &o.Report)
+	r.memory.end(!o.Report.Partial, o.Batch.Paths, failedPaths(&o.Report, stopped))
+	r.memory.keepPlaces(r.push, r.s.Target)
+	if o.Report.Stats.Deleted > 0 && r.s.DeleteLimit.any() {
+		r.memory.keep(keyDeletions, r.gate.save())
+	}
+	r.tellHeld(stopped)
+	if o.Ledger {
+		r.memory.keep(keyFailed, r.push.Failed())
+	}
+	r.j.observe(o)
+	if r.verify.dirs == nil && r.push.Sliced() && r.memory.known() {
+		r.verify.dirs = r.memory.store.Dirs
+	}
+}
+
+// failedPaths are what of a push did not arrive.
+func failedPaths(rep *syncer.Report, stopped []Held) []state.Path {
+	var failed []state.Path
+	for _, p := range rep.Problems {
+		failed = append(failed, state.Path{Name: p.Path, Tree: true})
+	}
+	for _, name := range rep.Changed {
+		failed = append(failed, state.Path{Name: name})
+	}
+	for _, h := range stopped {
+		if h.Names > 0 { // the others are kept as what is held
+			failed = append(failed, state.Path{Name: h.Path, Tree: true})
+		}
+	}
+	return failed
+}
+
+// verified takes how a verification went.
+func (r *replica) verified(v VerifyStatus, err error) {
+	fields := []zap.Field{zap.Int64("names", v.Names), zap.Int64("mended", v.Mended), zap.Int64("deleted", v.Deleted),
+		zap.Bool("checksum", v.Checksum), zap.Duration("took", rounded(v.Ended.Sub(v.Began)))}
+	switch {
+	case err != nil:
+		r.log.Error("the target could not be verified to the end", append(fields, zap.Error(err))...)
+	case v.Mended+v.Deleted > 0:
+		r.log.Warn("the target was verified and mended: somebody else changed it", fields...)
+	default:
+		r.log.Info("the target was verified: it is as it should be", fields...)
+	}
+	r.memory.keep(keyVerified, v)
+}
+
+// release lets held deletions go.
+func (r *replica) release() []Held {
+	held := r.gate.release()
+	changes := make([]debounce.Change, len(held))
+	for i, h := range held {
+		changes[i] = debounce.Change{Path: h.Path, Tree: h.Names == 0}
+	}
+	if len(held) > 0 {
+		r.log.Info("held deletions are released", zap.Int("paths", len(held)))
+	}
+	r.line.Add(changes...)
+	return held
+}
+
+// pending is how many paths wait for a push.
+func (r *replica) pending() int {
+	n, _ := r.line.Pending()
+	return n
 }
 
 // tellEnd is the last line of its log.
@@ -69,4 +274,12 @@ func (r *replica) tellEnd() {
 		fields = append(fields, zap.Duration("oldest", rounded(time.Since(oldest))))
 	}
 	r.log.Warn("stopped with changes unsent; the next start sends them", fields...)
+}
+
+func fromState(paths []state.Path) []debounce.Change {
+	changes := make([]debounce.Change, len(paths))
+	for i, p := range paths {
+		changes[i] = debounce.Change{Path: p.Name, Tree: p.Tree, Content: true}
+	}
+	return changes
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"time"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/confine"
 	"github.com/lockstep-sync/lockstep/debounce"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/syncer/filter"
@@ -16,6 +17,8 @@ const (
 	// DefaultWatchTimeout is --timeout in --watch where none is given: a peer that went
 	// silent must not hold a push for ever.
 	DefaultWatchTimeout = time.Minute
+	// ConfineDefault is --confine of the command.
+	ConfineDefault = confine.Auto
 	// DefaultConTimeout is --contimeout in --watch where none is given.
 	DefaultConTimeout = 20 * time.Second
 )
@@ -36,20 +39,34 @@ type Settings struct {
 	AllowEmpty   bool
 	// DeleteUnmounted: what was on a file system that was unmounted below the source counts as deleted.
 	DeleteUnmounted bool
-	Protocol        int // to announce; 0: the newest
+	// NewSource: what stands at the source is the source, whatever was there in an earlier run.
+	NewSource bool
+	Marker    string // a name below the source that must be there
+	Protocol  int    // to announce; 0: the newest
 
-	Verbose                int
-	Quiet, Itemize, Stats  bool
-	Progress               bool
-	Human                  int // level of --human-readable: 0 digits, 1 groups of them, 2 and 3 units
-	Watch, NoTune          bool
-	Settle, MaxDelay       time.Duration
-	Quieter                []Quiet // first match counts
-	WatchBackend           string  // auto, inotify or fanotify
-	PollInterval           time.Duration
-	NoIndex                bool
-	Grace                  time.Duration
-	LogLevel, LogFormat    string
+	Verbose               int
+	Quiet, Itemize, Stats bool
+	Progress              bool
+	Human                 int // level of --human-readable: 0 digits, 1 groups of them, 2 and 3 units
+	Watch, NoTune         bool
+	Settle, MaxDelay      time.Duration
+	Quieter               []Quiet // first match counts
+	WatchBackend          string  // auto, inotify or fanotify
+	PollInterval          time.Duration
+	NoIndex               bool
+	Grace                 time.Duration
+	LogLevel, LogFormat   string
+
+	StateDir       string        // "" is DefaultStateDir
+	VerifyEvery    time.Duration // 0: never by itself
+	VerifyChecksum bool
+	DeleteLimit    Limit         // --max-delete; in --watch for any hour
+	DeleteDelay    time.Duration // how long a name must have been gone before it is deleted
+
+	User string // to become: NAME[:GROUP]
+	// Confine is how much is taken from the process: auto, strict or off. Empty is off: what is
+	// taken is taken from all that the process does, so it is asked for by a main.
+	Confine                string
 	TimeoutGiven, ConGiven bool
 }
 
@@ -90,6 +107,9 @@ func (s *Settings) config(sink syncer.Sink) (syncer.Config, error) {
 		return syncer.Config{}, err
 	}
 	opts := s.Options
+	if s.Watch {
+		opts.MaxDelete = -1 // each push has a limit of its own
+	}
 	opts.Filter = s.Filter.Build()
 	if s.Watch && target.Remote() {
 		if !s.TimeoutGiven {
@@ -107,6 +127,8 @@ func (s *Settings) config(sink syncer.Sink) (syncer.Config, error) {
 		AllowEmpty: s.AllowEmpty,
 
 		DeleteUnmounted: s.DeleteUnmounted,
+		NewSource:       s.NewSource,
+		Marker:          s.Marker,
 		Protocol:        s.Protocol,
 		Keep:            s.Watch,
 		Options:         opts,

@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +41,10 @@ func TestValidate(t *testing.T) {
 		"formats":         {func(s *Settings) { s.LogFormat = "JSON" }, []string{`--log-format "JSON": it is console or json`}},
 		"no source":       {func(s *Settings) { s.Source = "" }, []string{"the source is empty"}},
 		"no target":       {func(s *Settings) { s.Target = "" }, []string{"the target is empty"}},
+		"the root":        {func(s *Settings) { s.Target = "/" }, []string{`target "/" is the root of the machine`}},
+		"a host's root":   {func(s *Settings) { s.Target = "u@h:/." }, []string{`target "u@h:/." is the root of the machine`}},
+		"a module":        {func(s *Settings) { s.Target = "h::m" }, nil},
+		"once as new":     {func(s *Settings) { s.NewSource = true }, []string{"--new-source is for --watch"}},
 		"nothing":         {func(s *Settings) { s.Source, s.Target = "", "" }, []string{"the source is empty", "the target is empty"}},
 		"pull":            {func(s *Settings) { s.Source = "h::m/x" }, []string{`source "h::m/x" is on another machine`}},
 		"pull a URL":      {func(s *Settings) { s.Source = "rsync://h/m" }, []string{`source "rsync://h/m" is on another machine`}},
@@ -86,56 +88,6 @@ func TestValidate(t *testing.T) {
 		}
 		if !ok {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
-		}
-	}
-}
-
-// TestApart: a source and a target that would meet.
-func TestApart(t *testing.T) {
-	root := t.TempDir()
-	must(t, os.MkdirAll(filepath.Join(root, "a/b/c"), 0o755))
-	must(t, os.MkdirAll(filepath.Join(root, "z/a"), 0o755))
-	must(t, os.WriteFile(filepath.Join(root, "file"), nil, 0o644))
-	must(t, os.Symlink("a/b", filepath.Join(root, "to-b")))
-	for _, test := range []struct {
-		source, target string
-		deletes        bool
-		want           string // a part of the error; "" for none
-	}{
-		{"a/", "z", true, ""},
-		{"a/", "new", true, ""},
-		{"a/", "aa", true, ""},
-		{"a", "z", true, ""},
-		{"a/b/", "to-b", true, "the same directory"},
-		{"to-b/", "a/b/", true, "the same directory"},
-		{"a/.", "a", true, "the same directory"},
-		{"a/b/..", "a", true, "the same directory"},
-		{"a", ".", true, "stands already"},
-		{"a/b", "a", true, "stands already"},
-		{"a", "a", true, "stands already"},
-		{"file", ".", true, "stands already"},
-		{"file", "file", true, "stands already"},
-		{"file", "other", true, ""},
-		{"a/", "a/new", true, "inside the source"},
-		{"a/", "to-b/new/deep", true, "inside the source"},
-		{"a", "a/b", true, "inside the source"},
-		{"/", "a", true, "inside the source"},
-		{"a/b/", "a", true, "--delete would delete it"},
-		{"a/b/", "a", false, ""},
-		{"a/b/c", "a", true, ""}, // it lands at a/c
-		{"z/a", ".", true, ""},   // it replaces a, which is another one
-		{"to-b", "a", true, ""},  // the symlink itself is sent
-		{"to-b/", "a", true, "--delete would delete it"},
-	} {
-		abs := func(p string) string {
-			if p == "/" {
-				return p
-			}
-			return root + "/" + p // not cleaned: the end counts
-		}
-		err := apart(abs(test.source), abs(test.target), test.deletes)
-		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%q to %q, --delete %v: %v, want %q", test.source, test.target, test.deletes, err, test.want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
@@ -16,6 +17,7 @@ func (s *Settings) Validate() error {
 	s.checkWatch(c)
 	s.checkTogether(c)
 	s.checkValues(c)
+	s.checkConfine(c)
 	c.check(isRemote(s.Source), "source %q is on another machine: lockstep pushes, it does not pull (a local name with a colon is written ./NAME)", s.Source)
 	c.check(s.Source == "", "the source is empty: give a directory or a file")
 	s.checkTargets(c)
@@ -25,12 +27,12 @@ func (s *Settings) Validate() error {
 // checkTargets checks each target, and the options that are for one kind of them: each must be of use
 // to one target at least.
 func (s *Settings) checkTargets(c *checker) {
-	list := s.Each()
+	list, bad := s.Each(), false
 	useless := map[string]int{} // by option
 	for _, one := range list {
 		t, err := syncer.ParseTarget(one.Target)
 		if err != nil {
-			c.errs = append(c.errs, err)
+			c.errs, bad = append(c.errs, err), true
 			continue
 		}
 		kind := &checker{}
@@ -41,16 +43,16 @@ func (s *Settings) checkTargets(c *checker) {
 			one.checkDaemon(kind)
 		default:
 			one.checkLocal(kind)
-			if s.Source != "" {
-				c.errs = append(c.errs, apart(s.Source, t.Path, s.Delete))
-			}
 		}
-		for _, err := range kind.errs {
+		for _, err := range kind.errs { // an option is named first
 			option, _, _ := strings.Cut(err.Error(), " ")
 			if useless[option]++; useless[option] == len(list) {
 				c.errs = append(c.errs, err)
 			}
 		}
+	}
+	if !bad && s.Source != "" && !isRemote(s.Source) {
+		c.errs = append(c.errs, places.Check(s.places()))
 	}
 }
 
@@ -72,7 +74,7 @@ type use struct {
 // none complains of each of the options that was given.
 func (c *checker) none(uses []use, format string, args ...any) {
 	for _, u := range uses {
-		c.check(u.given, u.name+" "+format, args...)
+		c.check(u.given, strings.ReplaceAll(u.name, "%", "%%")+" "+format, args...)
 	}
 }
 
@@ -85,6 +87,9 @@ func (s *Settings) checkWatch(c *checker) {
 			{"--grace", s.Grace != d.Grace}, {"--no-tune", s.NoTune}, {"--no-prewarm", s.NoPrewarm},
 			{"--quiet=PATTERN=TIME", len(s.Quieter) > 0}, {"--watch-backend", s.WatchBackend != d.WatchBackend},
 			{"--poll-interval", s.PollInterval != d.PollInterval}, {"--index=off", s.NoIndex}, {"--delete-unmounted", s.DeleteUnmounted},
+			{"--state-dir", s.StateDir != ""}, {"--verify-every", s.VerifyEvery != 0}, {"--verify-checksum", s.VerifyChecksum},
+			{"--delete-delay=TIME", s.DeleteDelay != 0}, {"--max-delete=" + s.DeleteLimit.String(), s.DeleteLimit.Percent > 0},
+			{"--new-source", s.NewSource},
 		}, "is for --watch")
 	}
 	c.check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")
@@ -117,6 +122,11 @@ func (s *Settings) checkValues(c *checker) {
 	c.check(s.DeleteUnmounted && !s.Delete, "--delete-unmounted does nothing without --delete")
 	c.check(!slices.Contains([]string{watcher.BackendAuto, watcher.BackendInotify, watcher.BackendFanotify}, s.WatchBackend),
 		"--watch-backend %q: it is auto, inotify or fanotify", s.WatchBackend)
+	c.check(s.VerifyEvery < 0, "--verify-every %v is negative", s.VerifyEvery)
+	c.check(s.DeleteDelay < 0, "--delete-delay %v is negative", s.DeleteDelay)
+	c.check(s.DeleteDelay > 0 && !s.Delete, "--delete-delay=%v does nothing without --delete", s.DeleteDelay)
+	c.check(s.DeleteDelay > 0 && s.StateDir == NoState, "--delete-delay=%v needs a --state-dir: without one nobody knows what a target had", s.DeleteDelay)
+	c.check(s.DeleteLimit.Percent > 0 && s.StateDir == NoState, "--max-delete=%v needs a --state-dir: without one nobody knows how much a target has", s.DeleteLimit)
 	c.check(s.Grace < 0, "--grace %v is negative", s.Grace)
 	c.check(s.Timeout < 0, "--timeout %v is negative", s.Timeout)
 	c.check(s.ConTimeout < 0, "--contimeout %v is negative", s.ConTimeout)

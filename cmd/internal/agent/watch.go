@@ -24,6 +24,13 @@ var errGrace = errors.New("the grace time is over")
 // Watch keeps the targets in step until stop is done; then it pushes what is pending
 // within the grace time and returns nil. An error means that it could not begin.
 func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logger, items func(syncer.Item)) error {
+	release, err := s.claim(func(err error) {
+		log.Warn("whether another sync writes to the same place is not known", zap.Error(err))
+	})
+	if err != nil {
+		return err
+	}
+	defer release()
 	all, err := newReplicas(s, log, items)
 	if err != nil {
 		return err
@@ -33,6 +40,17 @@ func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logge
 	if err != nil {
 		return fmt.Errorf("watch %q: %w", all.root(), err)
 	}
+	if s.tunesFirst() {
+		tune(ctx, all.root(), all.excluded, log)
+	}
+	if err := all.handOver(&s); err != nil {
+		return err
+	}
+	rights, err := s.confine()
+	if err != nil {
+		return err
+	}
+	logPrivileges(log, rights)
 	return all.run(ctx, s, stop, watch, log)
 }
 
@@ -92,7 +110,7 @@ func (all replicas) watching(s Settings, log *zap.Logger) watcher.Config {
 		NoIndex:       s.NoIndex,
 		Logger:        log,
 	}
-	if !s.NoTune {
+	if !s.NoTune && !s.tunesFirst() {
 		cfg.Tune = func(ctx context.Context) { tune(ctx, all.root(), all.excluded, log) }
 		cfg.GrowQueue = growQueue
 	}
@@ -118,7 +136,7 @@ func (all replicas) run(ctx context.Context, s Settings, stop context.Context, w
 			log.Debug("changes seen", zap.Int("changes", len(c)), zap.String("first", c[0].Path))
 			list := fromWatcher(c)
 			for _, r := range all {
-				r.line.Add(list...)
+				r.add(c, list)
 			}
 		})
 	})

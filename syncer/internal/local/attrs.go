@@ -28,11 +28,19 @@ func whoAmI() (identity, error) {
 	if err != nil {
 		return identity{}, fmt.Errorf("read own groups: %w", err)
 	}
-	id := identity{super: unix.Geteuid() == 0, groups: map[uint32]bool{uint32(unix.Getegid()): true}}
+	id := identity{super: unix.Geteuid() == 0 || mayChown(), groups: map[uint32]bool{uint32(unix.Getegid()): true}}
 	for _, g := range groups {
 		id.groups[uint32(g)] = true
 	}
 	return id, nil
+}
+
+// mayChown says that we may give files away without being root: to have CAP_CHOWN is to be meant to
+// do as root does.
+func mayChown() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_CHOWN) != 0
 }
 
 // attrs is what the name of e is to have; have is what stands there, of the same kind,

@@ -47,10 +47,13 @@ func (b *backups) save(ctx context.Context, at *tree.Dir, base, name string) err
 		}
 	}
 	switch {
-	case err == nil || errors.Is(err, fs.ErrNotExist): // it went by itself
+	case errors.Is(err, fs.ErrNotExist): // it went by itself
 		return nil
 	case isAny(err, unix.EXDEV, unix.EPERM, unix.EMLINK, unix.EOPNOTSUPP):
 		err = b.copy(ctx, at, base, to)
+	}
+	if err == nil {
+		err = b.sync(to)
 	}
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
@@ -90,6 +93,9 @@ func (b *backups) take(ctx context.Context, at *tree.Dir, base, name string) (mo
 			_ = at.Unlink(base) // rename(2) does nothing where both are one file
 		}
 	}
+	if err == nil {
+		err = b.sync(to)
+	}
 	if err != nil {
 		return false, fmt.Errorf("backup: %w", err)
 	}
@@ -117,10 +123,22 @@ func (b *backups) duplicate(ctx context.Context, at *tree.Dir, base, name string
 		defer to.close()
 		err = b.copy(ctx, at, base, to)
 	}
+	if err == nil {
+		err = b.sync(to)
+	}
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	return nil
+}
+
+// sync brings the name of a backup to the disk, before what it is a backup of goes. One beside that comes
+// with it.
+func (b *backups) sync(to spot) error {
+	if !b.t.opts.Fsync || !to.own {
+		return nil
+	}
+	return to.dir.Sync()
 }
 
 // clear removes what stands in the way of a backup.
@@ -170,7 +188,7 @@ func (b *backups) copyFile(ctx context.Context, at *tree.Dir, base string, to sp
 		return err
 	}
 	defer unix.Close(fd)
-	return to.dir.WriteFile(to.name, &want, func(dst int) error {
+	return to.dir.WriteFile(to.name, &want, b.t.opts.Fsync, func(dst int) error {
 		return b.t.copyAll(ctx, dst, fd, at.Dev(), to.dir.Dev())
 	})
 }

@@ -84,6 +84,9 @@ func (b *backups) makeOne(at *tree.Dir, base, name string) error {
 	if err == nil {
 		err = at.Mkdir(base, 0o777)
 	}
+	if err == nil && b.t.opts.Fsync {
+		err = at.Sync()
+	}
 	if err != nil {
 		return err
 	}

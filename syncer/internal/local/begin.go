@@ -43,6 +43,7 @@ func (r *run) begin() {
 			d.FakeSuper()
 		}
 	}
+	r.sweepTemp()
 }
 
 // verdict decides about e, which is no directory; have is what stands at its name.

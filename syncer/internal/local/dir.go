@@ -26,6 +26,7 @@ type twin struct {
 	isPart   bool
 	writable bool // MakeUsable was called, or need not be
 	touched  bool // something in it changed, or is about to
+	changed  bool // its own attributes did
 	// partial: there was a --partial-dir for it when the first of its files was kept.
 	partial, partialKnown bool
 }
@@ -75,6 +76,7 @@ func (r *run) open(ctx context.Context, parent, w *twin) error {
 		return err
 	}
 	r.item(&w.entry, flags)
+	w.changed = isChange(flags)
 	if r.opts.DryRun {
 		if have != nil {
 			w.dir, err = at.Open(base)
@@ -88,7 +90,7 @@ func (r *run) open(ctx context.Context, parent, w *twin) error {
 	}
 	if err := r.prepare(at, base, have, w); err != nil {
 		// Somebody else's directory: what is in it can be brought over nevertheless.
-		r.refused(w.entry.Name, err)
+		r.refused(w.entry.Name, &tree.AttrError{Err: err})
 	}
 	w.dir, err = at.Open(base)
 	return err
@@ -154,6 +156,7 @@ func (r *run) touch(w *twin) {
 		return
 	}
 	w.restore, w.touched = w.isPart, true
+	defer r.sweep(w)
 	if w.writable || r.t.id.super {
 		return
 	}
@@ -201,7 +204,7 @@ func (r *run) leaveNow(w *twin) {
 	if r.opts.DryRun {
 		return
 	}
-	if r.opts.Fsync && w.touched {
+	if r.opts.Fsync && (w.touched || w.changed) {
 		defer r.sync(w)
 	}
 	if !w.restore {
@@ -210,7 +213,7 @@ func (r *run) leaveNow(w *twin) {
 	r.then(func() {
 		if err := r.restore(w); err != nil {
 			r.health.failure(err)
-			r.failed(w.entry.Name, fmt.Errorf("restore attributes: %w", err))
+			r.failed(w.entry.Name, &tree.AttrError{Err: fmt.Errorf("restore attributes: %w", err)})
 		}
 	})
 }
@@ -219,16 +222,31 @@ func (r *run) leaveNow(w *twin) {
 // name is lost after a crash.
 func (r *run) sync(w *twin) {
 	r.then(func() {
-		dir, err := r.t.root.Open(w.entry.Name)
-		if err == nil {
-			err = dir.Sync()
-			dir.Close()
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := r.t.syncDir(w.entry.Name); err != nil {
 			r.health.failure(err)
 			r.failed(w.entry.Name, err)
 		}
 	})
+}
+
+// syncNow is sync for the walk, of a directory that may be called otherwise later.
+func (r *run) syncNow(name string) {
+	if err := r.t.syncDir(name); err != nil {
+		r.refused(name, err)
+	}
+}
+
+// syncDir brings the names in a directory to the disk; one that went needs none of it.
+func (t *Target) syncDir(name string) error {
+	dir, err := t.root.Open(name)
+	if err == nil {
+		err = dir.Sync()
+		dir.Close()
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (r *run) restore(w *twin) error {

@@ -161,7 +161,10 @@ func (f *file) keep(ctx context.Context, src *beneath.File) {
 	if f.run.opts.DryRun {
 		return
 	}
-	if f.lacks = f.w.dir.SetAttrs(f.base, f.afterReading(), want); f.lacks != nil {
+	if f.lacks = f.w.dir.SetAttrs(f.base, f.afterReading(), want); f.lacks == nil {
+		f.lacks = f.run.syncAttrs(f.w, &f.entry, f.base, flags)
+	}
+	if f.lacks != nil {
 		f.run.health.failure(f.lacks)
 	}
 }

@@ -16,6 +16,7 @@ const failuresInARow = 8
 // health watches over the target as a whole. It is safe for concurrent use.
 type health struct {
 	full, sick atomic.Int64 // failures in a row
+	quota      atomic.Bool  // it is a quota that is used up
 	untried    atomic.Int64 // files that were not tried because the target is full
 
 	stop     context.CancelCauseFunc
@@ -33,6 +34,7 @@ func (h *health) success() {
 func (h *health) failure(err error) {
 	switch {
 	case isAny(err, unix.ENOSPC, unix.EDQUOT):
+		h.quota.Store(errors.Is(err, unix.EDQUOT))
 		h.full.Add(1)
 	case errors.Is(err, unix.EROFS):
 		if h.readOnly() {
@@ -43,6 +45,14 @@ func (h *health) failure(err error) {
 			h.stop(fmt.Errorf("target: %d failures in a row: %w", failuresInARow, err))
 		}
 	}
+}
+
+// fullness is why files were not tried.
+func (h *health) fullness() error {
+	if h.quota.Load() {
+		return unix.EDQUOT
+	}
+	return unix.ENOSPC
 }
 
 // hopeless says that the target is full, and counts a file that is therefore not tried.

@@ -151,8 +151,11 @@ func (r *run) deleteLate(ctx context.Context) {
 		r.removeAll(ctx, w, l.names)
 		w.dir.Close()
 		w.dir = nil
-		if r.opts.DeleteWhen != option.Before {
+		switch {
+		case r.opts.DeleteWhen != option.Before:
 			r.leaveNow(w) // the walk comes by again after a deletion before
+		case r.opts.Fsync:
+			r.sync(w)
 		}
 	}
 	r.late = nil

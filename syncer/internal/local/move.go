@@ -88,7 +88,12 @@ func (r *run) move(ctx context.Context, was, now string, e flist.Entry) error {
 		return err
 	}
 	defer to.Close()
-	return from.Move(path.Base(now), to, path.Base(e.Name))
+	if err := from.Move(path.Base(now), to, path.Base(e.Name)); err != nil || !r.opts.Fsync {
+		return err
+	}
+	r.syncNow(path.Dir(e.Name)) // the new name first: rather two than none
+	r.syncNow(path.Dir(now))
+	return nil
 }
 
 // movable says whether all of the target's directory dir may go elsewhere: no rule keeps anything in

@@ -119,9 +119,20 @@ func (r *run) keep(w *twin, e *flist.Entry, base string, have *unix.Stat_t) bool
 			r.refused(e.Name, err) // other names can be linked to it nevertheless
 			return true
 		}
+		if err := r.syncAttrs(w, e, base, flags); err != nil {
+			r.refused(e.Name, err)
+		}
 	}
 	r.item(e, flags)
 	return true
+}
+
+// syncAttrs brings new attributes of a regular file to the disk, where its data stay as they are.
+func (r *run) syncAttrs(w *twin, e *flist.Entry, base string, flags int) error {
+	if !r.opts.Fsync || !e.IsRegular() || !isChange(flags) {
+		return nil
+	}
+	return w.dir.SyncFile(base)
 }
 
 // splits says whether the regular file have is given new attributes as a new file: other names

@@ -19,6 +19,7 @@ import (
 // TestOptionsLikeRsync pushes with one option after the other, as the real rsync does, onto
 // targets that are equal before, and expects the same lines and equal targets after.
 func TestOptionsLikeRsync(t *testing.T) {
+	syncertest.SkipUnderRace(t, "the same goroutines as in TestLikeRsync")
 	requireRoot(t)
 	syncertest.NeedRsync(t)
 	for _, tt := range []struct {

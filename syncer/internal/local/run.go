@@ -142,7 +142,7 @@ func (r *run) run(ctx context.Context, walk func(context.Context)) (Result, erro
 		return r.res, context.Cause(ctx)
 	}
 	if n := r.health.untried.Load(); n > 0 {
-		return r.res, fmt.Errorf("target is full, %d files were not tried: %w", n, unix.ENOSPC)
+		return r.res, fmt.Errorf("target is full, %d files were not tried: %w", n, r.health.fullness())
 	}
 	return r.res, nil
 }

@@ -24,6 +24,7 @@ type Options struct {
 	option.Set
 	Umask uint32 // for Perms off
 	Sink  report.Sink
+	Swept *Swept // nil: what killed pushes left behind stays
 }
 
 // Result is what a push did.
@@ -101,6 +102,11 @@ func (t *Target) open(root string, may bool) (err error) {
 	if err := tree.MakeRoot(root, t.opts.Mkpath); err != nil {
 		return err
 	}
+	if t.opts.Fsync {
+		if err := tree.SyncAbove(root, t.opts.Mkpath); err != nil {
+			return err
+		}
+	}
 	t.root, err = tree.OpenRoot(root)
 	return err
 }
@@ -163,7 +169,7 @@ func (t *Target) Full(ctx context.Context, src *source.Tree, since time.Time) (R
 		return Result{}, fmt.Errorf("look at source: %w", err)
 	}
 	r := t.newRun(src, since)
-	return r.run(ctx, func(ctx context.Context) {
+	res, err := r.run(ctx, func(ctx context.Context) {
 		if !e.IsDir() {
 			r.single(ctx, e)
 			r.after(ctx, nil)
@@ -173,6 +179,10 @@ func (t *Target) Full(ctx context.Context, src *source.Tree, since time.Time) (R
 		r.tree(ctx, nil, e)
 		r.after(ctx, []flist.Entry{e})
 	})
+	if err == nil && e.IsDir() && !t.opts.DryRun {
+		t.opts.Swept.done()
+	}
+	return res, err
 }
 
 // Partial brings over exactly what plan names; the plan's own Problems stay with the

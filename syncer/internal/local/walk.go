@@ -66,6 +66,7 @@ func (r *run) read(dir string) (entries []flist.Entry, complete bool, err error)
 
 // inside brings over what is directly in w and returns the subdirectories.
 func (r *run) inside(ctx context.Context, w *twin, entries []flist.Entry, complete bool) []flist.Entry {
+	r.sweep(w)
 	entries = r.withoutHollow(entries)
 	files := entries
 	if i := slices.IndexFunc(entries, func(e flist.Entry) bool { return e.IsDir() }); i >= 0 {

@@ -140,6 +140,7 @@ func ways() []way {
 // TestWaysLikeRsync writes and deletes in every way, and expects what rsync leaves behind,
 // beside the target too.
 func TestWaysLikeRsync(t *testing.T) {
+	syncertest.SkipUnderRace(t, "the same goroutines as in TestLikeRsync")
 	syncertest.NeedRsync(t)
 	for _, w := range ways() {
 		t.Run(w.name, func(t *testing.T) { w.compare(t) })

@@ -18,6 +18,7 @@ var chmodModes = []uint32{0o500, 0o644, 0o755, 0o6754, 0o7777, 0o4711, 0o2610, 0
 // TestChmod compares with what rsync makes of the same modes. rsync's rules are older than
 // chmod(1)'s; the odd ones are here because they are odd.
 func TestChmod(t *testing.T) {
+	syncertest.SkipUnderRace(t, "a parser has no goroutines")
 	syncertest.NeedRsync(t)
 	src := t.TempDir()
 	names := makeModes(t, src)

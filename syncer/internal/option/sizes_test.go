@@ -30,6 +30,7 @@ func TestParseSize(t *testing.T) {
 
 // TestSizesOfRsync: what is a size to rsync is one to us.
 func TestSizesOfRsync(t *testing.T) {
+	syncertest.SkipUnderRace(t, "a parser has no goroutines")
 	syncertest.NeedRsync(t)
 	dir := t.TempDir()
 	for option, parse := range map[string]func(string) error{

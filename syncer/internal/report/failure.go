@@ -59,3 +59,19 @@ func Fail(code Code, err error, hint string) error {
 	}
 	return &Failure{Code: code, Err: err, Hint: hint}
 }
+
+// Because makes err answer to errors.Is and errors.As for cause too, which its text tells already: where words for
+// people were read, it keeps what they mean.
+func Because(err, cause error) error {
+	if err == nil || cause == nil {
+		return err
+	}
+	return &because{err, cause}
+}
+
+type because struct {
+	error
+	cause error
+}
+
+func (b *because) Unwrap() []error { return []error{b.error, b.cause} }

@@ -137,7 +137,8 @@ func (it Item) attributes() (l [9]byte) {
 // Quote makes a name fit for a line, as rsync does in a UTF-8 locale (log.c,
 // filtered_fwrite): a byte that is no part of a UTF-8 character, or a control character
 // other than tab, becomes \#ooo, and so does a backslash that would read as one of these.
-// More than rsync it quotes DEL and the controls of U+0080 to U+009F: terminals obey them.
+// More than rsync it quotes DEL, the controls of U+0080 to U+009F, and what turns or breaks a line
+// (U+202E and the like): terminals obey them.
 func Quote(name string) string {
 	if isPlain(name) {
 		return name
@@ -146,7 +147,7 @@ func Quote(name string) string {
 	for i := 0; i < len(name); {
 		r, n := utf8.DecodeRuneInString(name[i:])
 		switch {
-		case r == '\\' && looksQuoted(name[i:]), r != '\t' && unicode.IsControl(r), r == utf8.RuneError && n == 1:
+		case r == '\\' && looksQuoted(name[i:]), r != '\t' && obeyed(r), r == utf8.RuneError && n == 1:
 			for _, c := range []byte(name[i : i+n]) {
 				fmt.Fprintf(&b, `\#%03o`, c)
 			}
@@ -156,6 +157,10 @@ func Quote(name string) string {
 		i += n
 	}
 	return b.String()
+}
+
+func obeyed(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
 }
 
 func isPlain(name string) bool {

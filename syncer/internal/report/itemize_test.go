@@ -51,7 +51,7 @@ func TestItemString(t *testing.T) {
 }
 
 var oddNames = []string{"plain", "sp ace", "tab\tx", "nl\nx", "esc\x1b[1m", "inv\xff\xfe", "utfä", `bs\#123`, `bs\#12`,
-	`bs\#1234`, `b\n`, "rtl\u202e", "trunc\xe2\x80", `end\#999`, `zz\#10`, `x\\#000`, "\x01", "日本", "\U0001f600"}
+	`bs\#1234`, `b\n`, "trunc\xe2\x80", `end\#999`, `zz\#10`, `x\\#000`, "\x01", "日本", "\U0001f600"}
 
 // TestQuoteLikeRsync has the real rsync print names in a UTF-8 locale.
 func TestQuoteLikeRsync(t *testing.T) {
@@ -93,6 +93,8 @@ func TestQuoteControls(t *testing.T) {
 	for in, want := range map[string]string{
 		"del\x7f":    `del\#177`,
 		"c1\u009b2J": `c1\#302\#2332J`,
+		"rtl\u202e":  `rtl\#342\#200\#256`,
+		"sep\u2028x": `sep\#342\#200\#250x`,
 	} {
 		if got := Quote(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)

@@ -46,11 +46,7 @@ func TestSplit(t *testing.T) {
 // script is an executable remote shell.
 func script(t *testing.T, name, text string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return syncertest.Script(t, filepath.Join(t.TempDir(), name), text)
 }
 
 func mustNew(t *testing.T, cfg Config) *Shell {
@@ -201,7 +197,7 @@ func TestSaidIsBounded(t *testing.T) {
 	c := mustStart(t, s)
 	io.Copy(io.Discard, c)
 	c.End()
-	if said := c.Said(); len(said) != saidMax || said[0] != "line 0" || said[saidMax-1] != tooMuch {
+	if said := c.Said(); len(said) != saidMax || said[0] != "line 0" || said[saidMax-1] != TooMuch {
 		t.Errorf("%d lines: %q", len(said), said)
 	}
 }

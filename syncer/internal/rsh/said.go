@@ -11,9 +11,11 @@ import (
 )
 
 const (
-	saidMax = 64   // lines kept until they are taken
-	lineMax = 4096 // bytes of a line that are looked at
-	tooMuch = "… (more was said than is kept)"
+	saidMax = 1 << 10 // lines kept until they are taken: each may be about another path
+	lineMax = 4096    // bytes of a line that are looked at
+
+	// TooMuch stands for what was said beyond.
+	TooMuch = "… (more was said than is kept)"
 )
 
 // said listens to a process's standard error.
@@ -45,7 +47,7 @@ func (s *said) listen() {
 		case len(s.lines) < saidMax:
 			s.lines = append(s.lines, text)
 		default:
-			s.lines[saidMax-1] = tooMuch
+			s.lines[saidMax-1] = TooMuch
 		}
 		s.mu.Unlock()
 		if err != nil && err != bufio.ErrBufferFull {

@@ -57,6 +57,9 @@ func New(cfg Config) (*Shell, error) {
 // SSH says that the shell is ssh, which keeps to ConTimeout by itself.
 func (s *Shell) SSH() bool { return s.ssh }
 
+// Host is who is meant.
+func (s *Shell) Host() string { return s.cfg.Host }
+
 // String is the shell as it was given.
 func (s *Shell) String() string { return s.cfg.Rsh }
 
@@ -72,6 +75,14 @@ func (s *Shell) Start(ctx context.Context, command []string) (*Conn, error) {
 		words = append(words, "-S", s.master.socket, "-o", "ControlMaster=no")
 	}
 	return dial(append(s.addressed(words), command...), s.detached())
+}
+
+// Connect makes the master connection where one is to be kept and none lives; see Start for its error.
+func (s *Shell) Connect(ctx context.Context) error {
+	if !s.keepsMaster() {
+		return nil
+	}
+	return s.ensureMaster(ctx)
 }
 
 // Said is what the master connection's ssh said since it was asked last.

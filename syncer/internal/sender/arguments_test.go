@@ -13,6 +13,7 @@ import (
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
 	"github.com/lockstep-sync/lockstep/syncer/internal/option"
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
 // clientArguments is what the real client wants of its peer: a remote shell writes it down.
@@ -20,10 +21,8 @@ func clientArguments(t *testing.T, options ...string) []string {
 	t.Helper()
 	dir := t.TempDir()
 	shell, out := filepath.Join(dir, "rsh"), filepath.Join(dir, "out")
-	script := "#!/bin/sh\nshift\nprintf '%s\\n' \"$@\" >" + out + "\nexit 9\n"
-	if err := os.WriteFile(shell, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	script := "shift\nprintf '%s\\n' \"$@\" >" + out + "\nexit 9"
+	syncertest.Script(t, shell, script)
 	cmd := exec.CommandContext(t.Context(), "rsync", append(options, "-e", shell, dir+"/", "host:to")...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	said, err := cmd.CombinedOutput()

@@ -1,6 +1,7 @@
 package sender_test
 
 import (
+	"bufio"
 	"errors"
 	"net"
 	"os"
@@ -83,5 +84,46 @@ func TestInteropChecksums(t *testing.T) {
 				t.Errorf("%v: %d bytes arrived, want %d: %v", k, len(got), len(want), err)
 			}
 		}
+	}
+}
+
+// TestAskedTwice: each answer to a challenge is something to guess the password from.
+func TestAskedTwice(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	heard := make(chan string)
+	go func() {
+		defer close(heard)
+		r := bufio.NewReader(theirs)
+		said := func() {
+			if line, err := r.ReadString('\n'); err == nil {
+				heard <- line
+			}
+		}
+		said()
+		said() // the module
+		theirs.Write([]byte("@RSYNCD: 32.0 sha512 md5\n@RSYNCD: AUTHREQD one\n"))
+		said()
+		theirs.Write([]byte("@RSYNCD: AUTHREQD two\n"))
+		said()
+	}()
+	asked := 0
+	module := &sender.Module{Name: "m", User: "alice", Password: func() (string, error) { asked++; return "secret", nil }}
+	done := make(chan error, 1)
+	go func() {
+		_, err := sender.Push(t.Context(), ours, sender.Options{Set: option.Defaults()}, module, hostileJob(), hostileSource(t, 100))
+		ours.Close()
+		done <- err
+	}()
+	var lines []string
+	for line := range heard {
+		lines = append(lines, line)
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "asks for the password twice") {
+		t.Errorf("error %v", err)
+	}
+	if asked != 1 || len(lines) != 3 {
+		t.Errorf("the password was asked for %d times, and we said %q", asked, lines)
 	}
 }

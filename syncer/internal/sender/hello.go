@@ -41,6 +41,16 @@ var ErrAuth = errors.New("authentication")
 // ErrBusy says that the daemon serves as many clients as it may.
 var ErrBusy = errors.New("busy")
 
+// What else a daemon refuses a push for.
+var (
+	ErrNoModule    = errors.New("no such module")
+	ErrDenied      = errors.New("access denied") // by hosts allow, or hosts deny
+	ErrNoPath      = errors.New("the module's path is not there")
+	ErrReadOnly    = errors.New("the module is read only")
+	ErrOldProtocol = errors.New("the peer's protocol is too old")
+	ErrNoDaemon    = errors.New("no rsync daemon")
+)
+
 // ErrNoMissingArgs says that the peer is too old to delete single names: nothing was sent.
 // The directories that they were in can be pruned instead.
 var ErrNoMissingArgs = errors.New("the peer cannot delete single names")
@@ -73,9 +83,10 @@ func hello(w io.Writer, r *bufio.Reader, o *Options, m *Module) (protocol int, m
 	protocol = min(protocol, o.Protocol)
 	if protocol < MinProtocol {
 		return 0, false, report.Fail(report.CodeProtocol,
-			fmt.Errorf("%w: the daemon speaks protocol %d, at least %d is needed", wire.ErrProtocol, protocol, MinProtocol),
+			report.Because(fmt.Errorf("%w: the daemon speaks protocol %d, at least %d is needed", wire.ErrProtocol, protocol, MinProtocol), ErrOldProtocol),
 			"rsync 3.0 or later is needed there")
 	}
+	asked := false
 	for range maxMOTD {
 		if line, err = readLine(r); err != nil {
 			return 0, false, fmt.Errorf("wait for module %q: %w", m.Name, err)
@@ -88,6 +99,10 @@ func hello(w io.Writer, r *bufio.Reader, o *Options, m *Module) (protocol int, m
 		case strings.HasPrefix(line, dialogError):
 			return 0, false, refused(line)
 		case strings.HasPrefix(line, "@RSYNCD: AUTHREQD "):
+			if asked { // each answer is material to guess the password from
+				return 0, false, fmt.Errorf("%w: the daemon asks for the password twice", wire.ErrProtocol)
+			}
+			asked = true
 			if err := authenticate(w, o, m, digests, strings.TrimPrefix(line, "@RSYNCD: AUTHREQD ")); err != nil {
 				return 0, false, err
 			}
@@ -107,7 +122,14 @@ func refused(line string) error {
 		err = fmt.Errorf("%w: %w", ErrAuth, err)
 		hint = "check the user's name and the password file, and the daemon's auth users and secrets file"
 	case strings.HasPrefix(text, "Unknown module"):
+		err = report.Because(err, ErrNoModule)
 		hint = "check the module's name against the daemon's rsyncd.conf"
+	case strings.HasPrefix(text, "access denied"):
+		err = report.Because(err, ErrDenied)
+		hint = "check the module's hosts allow and hosts deny"
+	case strings.HasPrefix(text, "chdir failed"), strings.HasPrefix(text, "chroot failed"):
+		err = report.Because(err, ErrNoPath)
+		hint = "is the module's path there, and mounted?"
 	case strings.HasPrefix(text, "max connections"):
 		err = fmt.Errorf("%w: %w", ErrBusy, err)
 		hint = "the daemon serves as many clients as it may; it is worth trying again"
@@ -123,7 +145,7 @@ func parseGreeting(line string) (protocol int, digests []string, err error) {
 			return 0, nil, refused(line)
 		}
 		return 0, nil, report.Fail(report.CodeStart,
-			fmt.Errorf("%w: the greeting is %q", wire.ErrProtocol, line), "is this an rsync daemon's port?")
+			report.Because(fmt.Errorf("%w: the greeting is %q", wire.ErrProtocol, line), ErrNoDaemon), "is this an rsync daemon's port?")
 	}
 	fields := strings.Fields(rest)
 	if len(fields) == 0 {

@@ -3,6 +3,7 @@ package sender
 import (
 	"iter"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
@@ -135,6 +136,20 @@ func (j *Job) markTops(o *Options) {
 		e.Flags |= flist.Top
 		top = e.Name
 	}
+}
+
+// Has says whether name is listed.
+func (l *List) Has(name string) bool {
+	for _, isDir := range []bool{false, true} {
+		i := sort.Search(l.Len(), func(i int) bool {
+			e := l.At(i)
+			return flist.Compare(e.Name, e.IsDir(), name, isDir) >= 0
+		})
+		if i < l.Len() && l.At(i).Name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // Missing is the number of names to be deleted.

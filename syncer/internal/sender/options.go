@@ -62,6 +62,16 @@ type Job struct {
 	// Sent, if not nil, is told of each file that was read to its end and did not change
 	// meanwhile: as it was, and when reading began. It may still fail to arrive.
 	Sent func(e *flist.Entry, at time.Time)
+	// Blame, if not nil, takes a message that says what the peer could not do, raw, and says whether it is
+	// known by it which path failed. One that is not makes the run Partial.
+	Blame func(message []byte) bool
+	// Aside, if not nil, takes the peer's other errors.
+	Aside func(message []byte)
+	// Hush makes what Blame knows no error for the Sink: whoever reads the problems has it from there.
+	Hush bool
+	// Withheld, if not nil, says why the data of a file are not sent although the peer asks for them:
+	// they are a problem then. The entry stays in the list, so that nothing is deleted for it.
+	Withheld func(name string) error
 }
 
 // local is the name under which the source has an entry.

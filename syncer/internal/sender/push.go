@@ -51,7 +51,7 @@ func classify(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &exit):
-		return report.Fail(report.Code(exit.Code), exit, "") // wherever the push was: the same error each time it is tried
+		return report.Fail(report.Code(exit.Code), err, "")
 	case errors.Is(err, wire.ErrTimeout), errors.Is(err, os.ErrDeadlineExceeded):
 		return report.Fail(report.CodeTimeout, err, "")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -87,6 +87,7 @@ type push struct {
 	match *delta.Matcher
 	out   *tokens
 
+	reason   error // what the peer said last that a program can decide on
 	ioError  int32 // ours, to be told before the goodbye
 	phase    int
 	stream   *stream                 // nil: one list, job.List
@@ -302,15 +303,14 @@ func (p *push) message(m wire.Message) error {
 	sink := p.o.Sink
 	switch m.Tag {
 	case wire.TagErrorXfer, wire.TagError, wire.TagWarning, wire.TagInfo:
-		if m.Tag == wire.TagErrorXfer {
-			p.res.Partial = true
-		}
+		told := p.blame(m)
 		p.res.Refused = cmp.Or(p.res.Refused, refusedOption(m.Data))
 		if p.o.MaxDelete >= 0 && bytes.HasPrefix(m.Data, []byte(deletesHeld)) {
 			p.res.IOError |= wire.IOErrorDelLimit
 		}
+		p.heard(m)
 		if text := wire.Printable(m.Data); text != "" && sink.Message != nil {
-			sink.Message(text, m.Tag != wire.TagInfo)
+			sink.Message(text, m.Tag != wire.TagInfo && !(told && p.job.Hush))
 		}
 	case wire.TagIOError:
 		v, ok := m.Int32()
@@ -322,6 +322,18 @@ func (p *push) message(m wire.Message) error {
 		p.deleted(string(m.Data))
 	}
 	return nil
+}
+
+// blame takes a message that says what the peer could not do, and says whether the path is known.
+func (p *push) blame(m wire.Message) (told bool) {
+	switch {
+	case m.Tag == wire.TagErrorXfer:
+		told = p.job.Blame != nil && p.job.Blame(m.Data)
+		p.res.Partial = p.res.Partial || !told
+	case m.Tag == wire.TagError && p.job.Aside != nil:
+		p.job.Aside(m.Data)
+	}
+	return told
 }
 
 // deleted reports a name that the peer removed; directories come with a NUL behind.

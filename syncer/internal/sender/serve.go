@@ -251,6 +251,12 @@ func (p *push) send(e *flist.Entry, q *request, sums *delta.Sums) error {
 	}
 	at := time.Now()
 	name := p.job.local(e.Name)
+	if p.job.Withheld != nil {
+		if err := p.job.Withheld(name); err != nil {
+			p.res.Problems = append(p.res.Problems, report.Problem{Path: name, Err: err})
+			return p.mux.Message(wire.TagNoSend, wire.AppendInt32(nil, q.index))
+		}
+	}
 	f, before, err := p.src.Open(name)
 	if err != nil {
 		return p.problem(q.index, name, err)

@@ -74,10 +74,14 @@ func (s *Session) Push(ctx context.Context, o Options, path string, j *Job, src 
 	err := s.during(ctx, &o, func() error { return s.begin(p, path) })
 	s.count.addTo(&p.res.Stats)
 	if err == nil {
-		err = p.run(ctx, s.conn, s.br)
+		err = p.because(p.run(ctx, s.conn, s.br))
 	}
 	return p.res, classify(err)
 }
+
+// AnswerWithin bounds the wait for the peer's first word on the job, where the timeout is longer: a connection
+// that has waited may be dead without a sign of it.
+func (s *Session) AnswerWithin(d time.Duration) { s.count.patience = d }
 
 // Answered says whether the peer said anything since the session was made ready.
 func (s *Session) Answered() bool { return s.count.answered }
@@ -106,9 +110,14 @@ func (s *Session) begin(p *push, path string) error {
 	return err
 }
 
-// during does something on the connection for as long as ctx lets it.
+// handshakeTimeouts is how many timeouts a part of the dialog may take altogether: a peer that says a byte now
+// and then is not silent, and would never be done.
+const handshakeTimeouts = 2
+
+// during does something on the connection for as long as ctx, and the timeout, let it.
 func (s *Session) during(ctx context.Context, o *Options, do func() error) error {
 	s.count.ctx, s.count.timeout = ctx, o.Timeout
+	s.count.end = time.Now().Add(handshakeTimeouts * o.Timeout)
 	if o.Timeout == 0 { // an earlier step may have left a deadline
 		s.conn.SetReadDeadline(time.Time{})
 		s.conn.SetWriteDeadline(time.Time{})
@@ -135,6 +144,8 @@ type counter struct {
 	ctx            context.Context
 	conn           wire.Conn
 	timeout        time.Duration
+	end            time.Time     // with timeout: when all has to be over
+	patience       time.Duration // for the first answer; 0: timeout alone counts
 	sent, received int64
 	answered       bool
 }
@@ -147,8 +158,8 @@ func (c *counter) addTo(s *report.Stats) {
 }
 
 func (c *counter) Read(b []byte) (int, error) {
-	if c.timeout > 0 {
-		c.conn.SetReadDeadline(time.Now().Add(c.timeout))
+	if at, any := c.readBy(); any {
+		c.conn.SetReadDeadline(at)
 	}
 	if err := c.ctx.Err(); err != nil { // its deadline may just have been replaced by ours
 		return 0, err
@@ -156,8 +167,28 @@ func (c *counter) Read(b []byte) (int, error) {
 	wire.QuickAck(c.conn)
 	n, err := c.conn.Read(b)
 	c.received += int64(n)
-	c.answered = c.answered || n > 0
+	if c.answered = c.answered || n > 0; c.answered && c.patience > 0 {
+		c.patience = 0
+		if c.timeout == 0 {
+			c.conn.SetReadDeadline(time.Time{})
+		}
+	}
 	return n, err
+}
+
+// readBy is when a read has to be over.
+func (c *counter) readBy() (at time.Time, any bool) {
+	now := time.Now()
+	if c.timeout > 0 {
+		at, any = now.Add(c.timeout), true
+		if c.end.Before(at) {
+			at = c.end
+		}
+	}
+	if first := now.Add(c.patience); c.patience > 0 && !c.answered && (!any || first.Before(at)) {
+		return first, true
+	}
+	return at, any
 }
 
 func (c *counter) Write(b []byte) (int, error) {

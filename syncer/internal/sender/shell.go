@@ -60,7 +60,7 @@ func (s *Shell) greet(c *Session, o *Options) error {
 	c.protocol = min(int(version), o.Protocol)
 	if c.protocol < MinProtocol {
 		return report.Fail(report.CodeProtocol,
-			fmt.Errorf("%w: the peer speaks protocol %d, at least %d is needed", wire.ErrProtocol, version, MinProtocol),
+			report.Because(fmt.Errorf("%w: the peer speaks protocol %d, at least %d is needed", wire.ErrProtocol, version, MinProtocol), ErrOldProtocol),
 			"rsync 3.0 or later is needed there")
 	}
 	return nil

@@ -24,7 +24,7 @@ import (
 var ErrNoRoot = errors.New("the source is not there")
 
 // ErrUnmounted says that a file system was mounted at a directory before and is not now.
-var ErrUnmounted = errors.New("a file system was unmounted here: nothing is deleted below it until it is back, or until a restart")
+var ErrUnmounted = errors.New("a file system was unmounted here: what was on it stays on the target until it is back, or until a restart with --delete-unmounted")
 
 // Options are rsync's, and what else must be known to read a tree.
 type Options struct {
@@ -45,22 +45,6 @@ type Options struct {
 	// Mounted are the devices of what is mounted below the root: it may go away while the
 	// tree is read, and then what is found there is not what was meant.
 	Mounted map[string]uint64
-}
-
-// Identity tells one directory from another that stands at the same place: the same
-// file system (by its id, or by device where it has none) and the same inode.
-type Identity struct{ Dev, Ino, Fsid uint64 }
-
-// Same says whether both are the same directory. The device number may change over
-// a remount, so the file system's own id goes first.
-func (a Identity) Same(b Identity) bool {
-	if a.Ino != b.Ino {
-		return false
-	}
-	if a.Fsid != 0 || b.Fsid != 0 {
-		return a.Fsid == b.Fsid
-	}
-	return a.Dev == b.Dev
 }
 
 // Tree is a source that is open for one push. It is not safe for concurrent use of
@@ -134,32 +118,6 @@ func (t *Tree) at(name string) (fd int, rel string) {
 		}
 	}
 	return t.fd, name
-}
-
-// Identify is who the directory at path is now; a symlink is followed.
-func Identify(path string) (Identity, error) {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return Identity{}, err
-	}
-	defer unix.Close(fd)
-	return identity(fd)
-}
-
-func identity(fd int) (Identity, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return Identity{}, err
-	}
-	var sfs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &sfs); err != nil {
-		return Identity{}, err
-	}
-	return Identity{
-		Dev:  st.Dev,
-		Ino:  st.Ino,
-		Fsid: uint64(uint32(sfs.Fsid.Val[0])) | uint64(uint32(sfs.Fsid.Val[1]))<<32,
-	}, nil
 }
 
 // Identity is who the pushed directory is.

@@ -146,9 +146,18 @@ func TestIdentity(t *testing.T) {
 		{Identity{Dev: 1, Ino: 2}, Identity{Dev: 1, Ino: 2}, true},
 		{Identity{Dev: 1, Ino: 2}, Identity{Dev: 2, Ino: 2}, false},
 		{Identity{Dev: 1, Ino: 2}, Identity{Dev: 1, Ino: 2, Fsid: 1}, false},
+		{Identity{Dev: 1, Ino: 2, UUID: [16]byte{1}}, Identity{Dev: 9, Ino: 2, UUID: [16]byte{1}}, true}, // XFS after a reboot
+		{Identity{Dev: 1, Ino: 2, UUID: [16]byte{1}}, Identity{Dev: 1, Ino: 2, UUID: [16]byte{2}}, false},
+		{Identity{Dev: 1, Ino: 2, Fsid: 3, UUID: [16]byte{1}}, Identity{Dev: 1, Ino: 2, Fsid: 4, UUID: [16]byte{1}}, false}, // subvolumes
+		{Identity{Dev: 1, Ino: 2, Fsid: 3, UUID: [16]byte{1}}, Identity{Dev: 1, Ino: 2, Fsid: 3}, true},                     // a newer kernel
+		{Identity{Dev: 1, Ino: 2, Born: 5}, Identity{Dev: 1, Ino: 2, Born: 6}, false},
+		{Identity{Dev: 1, Ino: 2, Born: 5}, Identity{Dev: 1, Ino: 2}, true},
 	} {
 		if got := test.a.Same(test.b); got != test.want {
 			t.Errorf("%+v and %+v: %v", test.a, test.b, got)
+		}
+		if got, err := ParseIdentity(test.b.Text()); got != test.b || err != nil {
+			t.Errorf("%+v comes back from %q as %+v, %v", test.b, test.b.Text(), got, err)
 		}
 	}
 }

@@ -3,23 +3,14 @@ package tree
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
 
-const (
-	tempMode   = 0o600 // nobody else reads a file that is not whole
-	tempTries  = 100   // names tried; each collides with 1 in 56 billion
-	tempSuffix = 7     // ".XXXXXX"
-	nameMax    = 255   // NAME_MAX of the usual file systems, bytes
-)
-
 // WriteFile replaces name by a regular file: fill writes its bytes to the descriptor it
 // is handed, and may still change want. When fill or anything after it fails, name is as
-// it was.
-func (d *Dir) WriteFile(name string, want *Attrs, fill func(fd int) error) error {
+// it was. sync is as in Finish.
+func (d *Dir) WriteFile(name string, want *Attrs, sync bool, fill func(fd int) error) error {
 	f, err := d.CreateTemp(name)
 	if err != nil {
 		return err
@@ -28,7 +19,7 @@ func (d *Dir) WriteFile(name string, want *Attrs, fill func(fd int) error) error
 	if err := fill(f.Fd()); err != nil {
 		return err
 	}
-	if err := f.Finish(*want, false); err != nil {
+	if err := f.Finish(*want, sync); err != nil {
 		return err
 	}
 	return f.Rename(d, name)
@@ -87,42 +78,4 @@ func (d *Dir) commit(temp, name string, err error) error {
 	}
 	_ = unix.Unlinkat(d.fd, temp, 0) // the first error is the one to tell
 	return err
-}
-
-// withTempName calls create with temporary names for name until one is free.
-func (d *Dir) withTempName(name string, create func(temp string) error) (string, error) {
-	var err error
-	for range tempTries {
-		temp := tempName(name)
-		err = create(temp)
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EEXIST) {
-			continue
-		}
-		return temp, err
-	}
-	return "", err
-}
-
-// tempName is ".name.XXXXXX", the name shortened where that is too long; like rsync
-// (receiver.c, get_tmpname) not in the middle of a UTF-8 sequence, and with one leading
-// dot for names that have one.
-func tempName(name string) string {
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	if name[0] == '.' {
-		name = name[1:]
-	}
-	if most := nameMax - tempSuffix - 1; len(name) > most {
-		for cut := 0; cut < utf8.UTFMax && !utf8.RuneStart(name[most]); cut++ {
-			most--
-		}
-		name = name[:most]
-	}
-	b := make([]byte, 0, len(name)+tempSuffix+1)
-	b = append(b, '.')
-	b = append(b, name...)
-	b = append(b, '.')
-	for range 6 {
-		b = append(b, letters[rand.IntN(len(letters))])
-	}
-	return string(b)
 }

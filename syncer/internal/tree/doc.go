@@ -17,7 +17,7 @@
 //
 // How a file comes into being:
 //
-//  1. A temporary file ".name.XXXXXX" (rsync's pattern) with mode 0600.
+//  1. A temporary file ".name.lockstep-XXXXXX" with mode 0600, locked (flock(2)) until it has its name.
 //  2. Its bytes: a reflink; else copy_file_range(2); else read and write. The
 //     context is asked between two chunks. With Sparse, blocks of zeros are left out, and holes
 //     of the source are not even read.
@@ -27,8 +27,8 @@
 //
 // Nothing is synced to the disk that is not asked for (Finish, Sync): what a power cut loses,
 // the next comparison finds.
-// A temporary file that a killed run left behind is an extraneous name like any
-// other: deleting extraneous names removes it, nothing else does.
+// A temporary file that a killed run left behind has no lock: Leftovers finds it. O_TMPFILE would leave
+// none, but a file without a name cannot take that of another one: it needs a temporary name after all.
 //
 // Dir holds one descriptor, is safe for concurrent use except for Close, and leaves
 // the decision what to write to the caller. Facts: open(2), openat2(2), rename(2),

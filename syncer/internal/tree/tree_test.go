@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -64,7 +65,7 @@ func TestWriteFile(t *testing.T) {
 		path, d := openDir(t)
 		want := keepOwner(0o4751)
 		want.Times, want.Sec, want.Nsec = true, 1_600_000_000, 987_654_321
-		must(t, d.WriteFile(name, &want, func(fd int) error {
+		must(t, d.WriteFile(name, &want, false, func(fd int) error {
 			var st unix.Stat_t
 			must(t, unix.Fstat(fd, &st))
 			if st.Mode&PermBits != tempMode {
@@ -109,7 +110,7 @@ func TestWriteFileFails(t *testing.T) {
 				test.prepare(filepath.Join(path, "f"))
 			}
 			want := keepOwner(0o600)
-			if err := d.WriteFile("f", &want, test.fill); !errors.Is(err, test.want) {
+			if err := d.WriteFile("f", &want, false, test.fill); !errors.Is(err, test.want) {
 				t.Errorf("error %v, want %v", err, test.want)
 			}
 			if diff := cmp.Diff([]string{"f"}, names(t, path)); diff != "" {
@@ -122,29 +123,83 @@ func TestWriteFileFails(t *testing.T) {
 	}
 	_, d := openDir(t)
 	want := keepOwner(0o600)
-	if err := d.WriteFile("no/dir", &want, nil); !errors.Is(err, fs.ErrNotExist) {
+	if err := d.WriteFile("no/dir", &want, false, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a path instead of a name: %v", err)
 	}
 }
 
 func TestTempName(t *testing.T) {
 	for in, want := range map[string]string{
-		"f":                             ".f.",
-		".hidden":                       ".hidden.",
-		"..a":                           "..a.",
-		strings.Repeat("n", 247):        "." + strings.Repeat("n", 247) + ".",
-		strings.Repeat("n", 255):        "." + strings.Repeat("n", 247) + ".",
-		strings.Repeat("é", 127):        "." + strings.Repeat("é", 123) + ".", // not in the middle of é
-		strings.Repeat("\x80", 255):     "." + strings.Repeat("\x80", 243) + ".",
-		"." + strings.Repeat("\xff", 1): ".\xff.",
+		"f":                             ".f",
+		"":                              "",
+		".hidden":                       ".hidden",
+		"..a":                           "..a",
+		strings.Repeat("n", 238):        "." + strings.Repeat("n", 238),
+		strings.Repeat("n", 255):        "." + strings.Repeat("n", 238),
+		"n" + strings.Repeat("é", 127):  ".n" + strings.Repeat("é", 118), // not in the middle of é
+		strings.Repeat("\x80", 255):     "." + strings.Repeat("\x80", 234),
+		"." + strings.Repeat("\xff", 1): ".\xff",
 	} {
 		got := tempName(in)
-		if stem := got[:len(got)-6]; stem != want || len(got) > nameMax {
+		if stem := got[:len(got)-6]; stem != want+".lockstep-" || len(got) > nameMax || !isTemp(got) {
 			t.Errorf("%q: %q (%d bytes), want %q and six letters", in, got, len(got), want)
 		}
 		if utf8.ValidString(in) != utf8.ValidString(got) {
 			t.Errorf("%q: %q", in, got)
 		}
+	}
+}
+
+func TestIsTemp(t *testing.T) {
+	for name, want := range map[string]bool{
+		".f.lockstep-Ab3dEf": true, ".lockstep-abcdef": true, "..x.lockstep-012345": true,
+		"f.lockstep-Ab3dEf": false, ".f.lockstep-Ab3dE": false, ".f.lockstep-Ab3dEfg": false, ".f.lockstep-Ab-dEf": false,
+		".f.Ab3dEf": false, ".lockstep-": false, "": false, ".": false, "..": false, "abcdef": false, ".f.lockstep-Ab3dé": false,
+	} {
+		if got := isTemp(name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}
+
+// What somebody is at work on is no leftover, from its creation until it has its name; what nobody holds
+// is one at once, and what has no lock when it is old.
+func TestLeftovers(t *testing.T) {
+	path, d := openDir(t)
+	left := func() []string {
+		t.Helper()
+		again, err := OpenRoot(path)
+		must(t, err)
+		defer again.Close()
+		names, err := again.Leftovers()
+		must(t, err)
+		return names
+	}
+	f, err := d.CreateTemp("held")
+	must(t, err)
+	g, err := d.CreateTemp("finished")
+	must(t, err)
+	must(t, g.Finish(keepOwner(0o600), false))
+	for _, name := range []string{".dead.lockstep-abcdef", ".user.abcdef", "user.lockstep-abcdef"} {
+		must(t, os.WriteFile(filepath.Join(path, name), []byte("x"), 0o600))
+	}
+	must(t, os.Mkdir(filepath.Join(path, ".dir.lockstep-abcdef"), 0o700))
+	must(t, os.Symlink("x", filepath.Join(path, ".young.lockstep-abcdef")))
+	if got := left(); !slices.Equal(got, []string{".dead.lockstep-abcdef"}) {
+		t.Errorf("leftovers %q", got)
+	}
+	must(t, g.Rename(d, "finished"))
+	must(t, f.Finish(keepOwner(0o600), false))
+	must(t, f.Rename(d, "held"))
+	if f.held >= 0 || g.held >= 0 {
+		t.Error("a lock is still held")
+	}
+	h, err := d.CreateTemp("dropped")
+	must(t, err)
+	must(t, h.Finish(keepOwner(0o600), false))
+	h.Discard()
+	if h.held >= 0 {
+		t.Error("a lock is still held after Discard")
 	}
 }
 

@@ -14,12 +14,13 @@ type File struct {
 	name string
 	fd   int // negative: closed
 	temp bool
+	held int // a duplicate of fd that keeps the lock until the file has its name; negative: none
 }
 
 // CreateTemp makes an empty file with a temporary name for name. Finish, then Rename put it
 // into its place; Discard gives it up.
 func (d *Dir) CreateTemp(name string) (*File, error) {
-	f := &File{dir: d, temp: true}
+	f := &File{dir: d, temp: true, held: -1}
 	var err error
 	f.name, err = d.withTempName(name, func(temp string) (err error) {
 		f.fd, err = unix.Openat(d.fd, temp,
@@ -29,6 +30,7 @@ func (d *Dir) CreateTemp(name string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create temporary file: %w", err)
 	}
+	lock(f.fd)
 	return f, nil
 }
 
@@ -47,7 +49,7 @@ func (d *Dir) OpenInPlace(name string) (*File, error) {
 		}
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	return &File{dir: d, name: name, fd: fd}, nil
+	return &File{dir: d, name: name, fd: fd, held: -1}, nil
 }
 
 func (d *Dir) openInPlace(name string) (int, error) {
@@ -107,6 +109,9 @@ func (f *File) Finish(want Attrs, sync bool) error {
 			err = fmt.Errorf("fsync: %w", err)
 		}
 	}
+	if f.temp && err == nil {
+		f.held, _ = unix.FcntlInt(uintptr(f.fd), unix.F_DUPFD_CLOEXEC, 0) // or the name is free a little too early
+	}
 	// close(2) is where NFS and quotas tell of writes that did not happen.
 	if closeErr := f.close(); err == nil {
 		err = closeErr
@@ -142,7 +147,16 @@ func (f *File) Rename(d *Dir, name string) error {
 		return fmt.Errorf("rename: %w", err)
 	}
 	f.temp = false
+	f.release()
 	return nil
+}
+
+// release gives up the lock.
+func (f *File) release() {
+	if f.held >= 0 {
+		unix.Close(f.held)
+		f.held = -1
+	}
 }
 
 // Reopen opens the finished file again for reading; the caller closes the descriptor.
@@ -155,6 +169,7 @@ func (f *File) Discard() {
 		_ = unix.Unlinkat(f.dir.fd, f.name, 0) // likewise
 		f.temp = false
 	}
+	f.release()
 }
 
 // LinkNew gives base a second name in another directory, or in d. What stands there is EEXIST.
@@ -169,15 +184,6 @@ func (d *Dir) LinkNew(base string, to *Dir, name string) error {
 func (d *Dir) RenameOver(base string, to *Dir, name string) error {
 	if err := unix.Renameat(d.fd, base, to.fd, name); err != nil {
 		return fmt.Errorf("rename: %w", err)
-	}
-	return nil
-}
-
-// Sync brings what happened to the names in d to the disk. d must have been opened for
-// reading: by Open, not by OpenParent.
-func (d *Dir) Sync() error {
-	if err := unix.Fsync(d.fd); err != nil && err != unix.EINVAL {
-		return fmt.Errorf("fsync directory: %w", err)
 	}
 	return nil
 }

@@ -42,8 +42,9 @@ const (
 type Mux struct {
 	conn      Conn
 	timeout   atomic.Int64 // nanoseconds; 0 for none
-	lastMove  atomic.Int64 // UnixNano of the last byte that came in, or went out and was no keep-alive
-	lastOut   atomic.Int64 // UnixNano of the last byte that went out
+	start     time.Time    // what all times count from, on the monotonic clock: the wall clock may be set
+	lastMove  atomic.Int64 // of the last byte that came in, or went out and was no keep-alive
+	lastOut   atomic.Int64 // of the last byte that went out
 	writing   atomic.Bool  // a write is under way: how much of it went out will be seen when it returns
 	sent      atomic.Int64
 	received  atomic.Int64
@@ -68,7 +69,7 @@ type Mux struct {
 	exited   bool      // the peer said its exit code: writing is over
 	closed   bool
 	waiting  int    // calls that wait for the peer, to read or to write
-	waitFrom int64  // UnixNano: since when there are any
+	waitFrom int64  // since when there are any
 	cur      []byte // rest of the data frame being read; the reader's own
 }
 
@@ -79,9 +80,7 @@ func NewMux(ctx context.Context, conn Conn, buffered *bufio.Reader, timeout time
 	m := &Mux{conn: conn, onMessage: onMessage, out: make([]byte, 4, outSize)}
 	m.cond = sync.NewCond(&m.mu)
 	m.timeout.Store(int64(timeout))
-	now := time.Now().UnixNano()
-	m.lastMove.Store(now)
-	m.lastOut.Store(now)
+	m.start = time.Now()
 	limitUnsent(conn)
 	ctx, m.stop = context.WithCancel(ctx)
 	m.done, m.cause = ctx.Done(), func() error { return context.Cause(ctx) }
@@ -125,6 +124,9 @@ func (m *Mux) AllowKeepAlive() {
 	m.wmu.Unlock()
 }
 
+// clock is the time since the start.
+func (m *Mux) clock() int64 { return int64(time.Since(m.start)) }
+
 // idle is how long we have waited for the peer without anything moving. Keep-alives of our
 // own don't count: they vanish into the socket's buffer whether the peer lives or not. The
 // peer's do. While we don't wait, the peer may be silent: it waits for us.
@@ -134,20 +136,20 @@ func (m *Mux) idle() time.Duration {
 	if m.waiting == 0 {
 		return 0
 	}
-	return time.Duration(time.Now().UnixNano() - max(m.lastMove.Load(), m.waitFrom))
+	return time.Duration(m.clock() - max(m.lastMove.Load(), m.waitFrom))
 }
 
 // wait says, under mu, that somebody waits for the peer from now on, until m.waiting is taken
 // back by one.
 func (m *Mux) wait() {
 	if m.waiting == 0 {
-		m.waitFrom = time.Now().UnixNano()
+		m.waitFrom = m.clock()
 	}
 	m.waiting++
 }
 
 // silent is how long the peer heard nothing from us.
-func (m *Mux) silent() time.Duration { return time.Duration(time.Now().UnixNano() - m.lastOut.Load()) }
+func (m *Mux) silent() time.Duration { return time.Duration(m.clock() - m.lastOut.Load()) }
 
 // fail makes err the end of everything: blocked calls return.
 func (m *Mux) fail(err error) {
@@ -181,7 +183,7 @@ func (p patient) Read(b []byte) (int, error) {
 		QuickAck(p.m.conn)
 		n, err := p.m.conn.Read(b)
 		if n > 0 {
-			p.m.lastMove.Store(time.Now().UnixNano())
+			p.m.lastMove.Store(p.m.clock())
 			p.m.received.Add(int64(n))
 			return n, nil
 		}

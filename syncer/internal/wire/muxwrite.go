@@ -102,7 +102,7 @@ func (m *Mux) sendPiece(b []byte, keepAlive bool) (sent int, err error) {
 
 // moved notes that n bytes went out.
 func (m *Mux) moved(n int, keepAlive bool) {
-	now := time.Now().UnixNano()
+	now := m.clock()
 	m.lastOut.Store(now)
 	if !keepAlive {
 		m.lastMove.Store(now)

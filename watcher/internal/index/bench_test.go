@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lockstep-sync/lockstep/watcher/internal/dirent"
+	"github.com/lockstep-sync/lockstep/internal/dirent"
 	"golang.org/x/sys/unix"
 )
 

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/lockstep-sync/lockstep/watcher/internal/dirent"
+	"github.com/lockstep-sync/lockstep/internal/dirent"
 	"golang.org/x/sys/unix"
 )
 

@@ -1,0 +1,201 @@
+package agent
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// limitWindow is the time that --max-delete is about: no more than so many names in any hour, and so in
+// any push.
+const limitWindow = time.Hour
+
+// Held is a deletion that waits for an operator: --max-delete stands against it.
+type Held struct {
+	Path string `json:"path"`
+	// Names is how many names would go, Path and all below. 0: Path is a directory that is there, and the
+	// target has more below it than the source, nobody knows how much.
+	Names int64     `json:"names"`
+	Since time.Time `json:"since"`
+}
+
+// deletions decides when a name that is gone from the source is deleted on a target: at once, after
+// --delete-delay, or not before it is released. It reads no clock and no disk.
+type deletions struct {
+	limit   Limit
+	delay   time.Duration
+	held    map[string]Held
+	beyond  map[string]Held      // those with no Names
+	waiting map[string]time.Time // gone since; for the delay
+	spent   []spent              // in the last hour, oldest first
+	free    map[string]Held      // released, and not deleted yet
+}
+
+// spent is how many names a push was let delete.
+type spent struct {
+	At    time.Time `json:"at"`
+	Names int64     `json:"names"`
+}
+
+// verdict is what is to be done about a name that is gone.
+type verdict uint8
+
+const (
+	deleteNow verdict = iota
+	deleteLater
+	deleteHeld
+)
+
+func newDeletions(limit Limit, delay time.Duration) *deletions {
+	return &deletions{limit: limit, delay: delay, held: map[string]Held{}, beyond: map[string]Held{}, waiting: map[string]time.Time{}, free: map[string]Held{}}
+}
+
+// active says whether anything is ever kept back.
+func (d *deletions) active() bool {
+	return d.limit.any() || d.delay > 0 || len(d.held) > 0 || len(d.free) > 0
+}
+
+// judge decides about path, with which names would go, of total that the target has. With deleteLater
+// comes how long it is to wait.
+func (d *deletions) judge(now time.Time, path string, names, total int64) (verdict, time.Duration) {
+	if d.isFree(path) {
+		return deleteNow, 0
+	}
+	if h, ok := d.heldAt(path); ok {
+		if h.Path == path && h.Names != names && h.Names > 0 {
+			h.Names = names
+			d.held[path] = h
+		}
+		return deleteHeld, 0
+	}
+	if d.delay > 0 {
+		since, ok := d.waiting[path]
+		if !ok || since.After(now) { // the clock was set back
+			d.waiting[path], since = now, now
+		}
+		if left := d.delay - now.Sub(since); left > 0 {
+			return deleteLater, left
+		}
+	}
+	delete(d.waiting, path)
+	if names > d.left(now, total) {
+		d.hold(now, path, names)
+		return deleteHeld, 0
+	}
+	d.spend(now, names)
+	return deleteNow, 0
+}
+
+// hold keeps path's deletion back.
+func (d *deletions) hold(now time.Time, path string, names int64) Held {
+	h := Held{Path: path, Names: names, Since: now}
+	d.held[path] = h
+	for p := range d.held {
+		if p != path && strings.HasPrefix(p, path+"/") {
+			delete(d.held, p)
+		}
+	}
+	return h
+}
+
+// stopped says that the target was left with names that the limit kept it from deleting below path.
+func (d *deletions) stopped(now time.Time, path string) Held {
+	h, ok := d.beyond[path]
+	if !ok {
+		h = Held{Path: path, Since: now}
+		d.beyond[path] = h
+	}
+	return h
+}
+
+// spend counts names that a push may delete, or did.
+func (d *deletions) spend(now time.Time, names int64) {
+	if d.limit.any() && names > 0 {
+		d.spent = append(d.spent, spent{now, names})
+	}
+}
+
+// left is how many names may go now.
+func (d *deletions) left(now time.Time, total int64) int64 {
+	d.spent = slices.DeleteFunc(d.spent, func(s spent) bool { return now.Sub(s.At) >= limitWindow })
+	n := d.limit.names(total)
+	for _, s := range d.spent {
+		n -= s.Names
+	}
+	return max(n, 0)
+}
+
+// back says that path is there: what was decided about it is void.
+func (d *deletions) back(path string) (was bool) {
+	_, was = d.held[path]
+	delete(d.held, path)
+	delete(d.waiting, path)
+	if d.free[path].Names > 0 {
+		delete(d.free, path)
+	}
+	return was
+}
+
+// release lets all go that is held, and tells what.
+func (d *deletions) release() []Held {
+	list := d.list()
+	for _, h := range list {
+		d.free[h.Path] = h
+	}
+	clear(d.held)
+	clear(d.beyond)
+	return list
+}
+
+// done says that the target has no more than the source at path and below.
+func (d *deletions) done(path string) {
+	delete(d.free, path)
+	delete(d.beyond, path)
+}
+
+func (d *deletions) list() []Held {
+	list := slices.AppendSeq(slices.Collect(maps.Values(d.held)), maps.Values(d.beyond))
+	slices.SortFunc(list, func(a, b Held) int { return cmp.Compare(a.Path, b.Path) })
+	return list
+}
+
+func (d *deletions) heldAt(path string) (Held, bool) {
+	for p := path; ; p = parentOf(p) {
+		if h, ok := d.held[p]; ok {
+			return h, true
+		}
+		if p == "." {
+			return Held{}, false
+		}
+	}
+}
+
+// holdsBelow says whether something at or below path is held.
+func (d *deletions) holdsBelow(path string) bool {
+	for p := range d.held {
+		if path == "." || p == path || strings.HasPrefix(p, path+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *deletions) isFree(path string) bool {
+	for p := path; ; p = parentOf(p) {
+		if _, ok := d.free[p]; ok {
+			return true
+		}
+		if p == "." {
+			return false
+		}
+	}
+}
+
+func parentOf(path string) string {
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		return path[:i]
+	}
+	return "."
+}

@@ -1,0 +1,154 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lockstep-sync/lockstep/state"
+	"github.com/lockstep-sync/lockstep/syncer"
+)
+
+// TestGate: what is there passes, what is gone is judged by its topmost name, with what the target is
+// known to have there.
+func TestGate(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"d/there", "was"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, filepath.Join(root, "file"), "")
+	names := map[string]int64{".": 100, "gone": 4, "d/gone": 30, "file": 7, "d/x": 1}
+	g := &gate{root: root, deletes: true, d: newDeletions(Limit{Set: true, Names: 10}, 0),
+		count: func(path string) (int64, int64, bool) { return names[path], names["."], true }}
+	batch := func(names ...string) syncer.Batch {
+		var b syncer.Batch
+		for _, n := range names {
+			b.Paths = append(b.Paths, syncer.Path{Name: n, Tree: strings.HasSuffix(n, "/")})
+			b.Paths[len(b.Paths)-1].Name = strings.TrimSuffix(n, "/")
+		}
+		return b
+	}
+	check := func(p passed, most int64, held []string, want ...string) {
+		t.Helper()
+		var got, heldPaths []string
+		for _, path := range p.batch.Paths {
+			got = append(got, path.Name)
+		}
+		for _, h := range p.held {
+			heldPaths = append(heldPaths, h.Path)
+		}
+		if diff := cmp.Diff(want, got) + cmp.Diff(held, heldPaths); diff != "" {
+			t.Error(diff)
+		}
+		if p.batch.MaxDelete == nil || *p.batch.MaxDelete != most {
+			t.Errorf("limit of the push: %v, want %d", p.batch.MaxDelete, most)
+		}
+	}
+	now := noon
+	// gone/a/b is deleted with gone; d/gone and what is in it is one deletion, which is too much; file was a
+	// directory; never was not on the target.
+	check(g.pass(now, batch("d", "d/there/", "gone/a/b", "gone", "d/gone/x", "d/gone", "never")), 10, []string{"d/gone"},
+		"d", "d/there", "gone/a/b", "gone", "never")
+	check(g.pass(now, batch("file", "d/x")), 6, []string{"d/x"}, "file") // 4 went: 6 more may
+	if held := g.held(); len(held) != 2 {
+		t.Errorf("held: %+v", held)
+	}
+}
+
+func TestGateOfWhatWasADirectory(t *testing.T) {
+	root := t.TempDir()
+	put(t, filepath.Join(root, "file"), "")
+	g := &gate{root: root, deletes: true, d: newDeletions(Limit{Set: true, Names: 5}, 0),
+		count: func(string) (int64, int64, bool) { return 7, 100, true }}
+	b := syncer.Batch{Paths: []syncer.Path{{Name: "file"}}}
+	if p := g.pass(noon, b); len(p.batch.Paths) != 0 || len(p.held) != 1 || p.held[0].Names != 6 {
+		t.Errorf("%+v", p)
+	}
+	g.release()
+	p := g.pass(noon.Add(time.Minute), b)
+	if len(p.batch.Paths) != 1 || *p.batch.MaxDelete != -1 {
+		t.Errorf("%+v", p)
+	}
+	g.pushed(noon, &p.batch, &syncer.Report{})
+	if g.isFree("file") {
+		t.Error("released for ever")
+	}
+}
+
+// TestGateMoves: a name that moved is not lost, so no limit stands against it.
+func TestGateMoves(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "new"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{root: root, deletes: true, d: newDeletions(Limit{Set: true, Names: 5}, time.Hour),
+		count: func(string) (int64, int64, bool) { return 70, 100, true }}
+	b := syncer.Batch{Paths: []syncer.Path{{Name: "new", Tree: true}, {Name: "old"}}, Moves: []syncer.Move{{From: "old", To: "new"}}}
+	if p := g.pass(noon, b); len(p.batch.Paths) != 2 || *p.batch.MaxDelete != 75 {
+		t.Errorf("%+v", p.batch)
+	}
+}
+
+// TestVerifier: slices come one after the other, with pauses, until there are no more; the next one is due
+// after its time, or when somebody asks.
+func TestVerifier(t *testing.T) {
+	dirs := []string{".", "a", "a/b", "c"}
+	var ended []VerifyStatus
+	v := &verifier{every: time.Hour, ended: func(s VerifyStatus, err error) { ended = append(ended, s) }}
+	v.dirs = func(after string, yield func(state.DirEntries) bool) error {
+		for _, d := range dirs {
+			if (after == "" || d > after) && !yield(state.DirEntries{Dir: d, Entries: 600}) {
+				break
+			}
+		}
+		return nil
+	}
+	v.begin(VerifyStatus{Ended: noon})
+	now := noon.Add(time.Minute)
+	if wait, ok := v.due(now); !ok || wait != 59*time.Minute {
+		t.Fatal(wait, ok)
+	}
+	v.ask(true)
+	var seen []string
+	for range 10 {
+		wait, ok := v.due(now)
+		if !ok {
+			t.Fatal("nothing is due")
+		}
+		now = now.Add(wait)
+		b := v.next(now)
+		if len(b.Paths) == 0 {
+			break
+		}
+		if !b.Verify || !b.Checksum {
+			t.Errorf("%+v", b)
+		}
+		if len(seen) == 2 { // the target is away: it comes again
+			v.pushed(now, &syncer.Outcome{Batch: b, Err: os.ErrClosed})
+			b = v.next(now)
+		}
+		for _, p := range b.Paths {
+			seen = append(seen, p.Name)
+		}
+		v.pushed(now, &syncer.Outcome{Batch: b, Took: time.Second, Report: syncer.Report{Stats: syncer.Stats{Changed: 1}}})
+		if wait, _ := v.due(now); wait != time.Second {
+			t.Errorf("no pause: %v", wait)
+		}
+	}
+	if diff := cmp.Diff(dirs, seen); diff != "" {
+		t.Error(diff)
+	}
+	want := []VerifyStatus{{Began: noon.Add(time.Minute), Ended: now, Checksum: true, Names: 2404, Mended: 2}}
+	if diff := cmp.Diff(want, ended); diff != "" {
+		t.Error(diff)
+	}
+	if wait, _ := v.due(now); wait != time.Hour {
+		t.Error(wait)
+	}
+}

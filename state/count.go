@@ -38,6 +38,8 @@ func (s *Store) Count(name string) (int64, error) {
 type DirEntries struct {
 	Dir     string
 	Entries int64
+	// Empty are the names of directories in it that the index has nothing of.
+	Empty []string
 }
 
 // maxDirs is how many directories Dirs reads at a time.
@@ -80,13 +82,30 @@ func (s *Store) dirs(from []byte) (list []DirEntries, err error) {
 				last = slices.Clone(prefix)
 				list = append(list, DirEntries{Dir: dirOf(prefix)})
 			}
-			n, err := countRecords(recs)
-			list[len(list)-1].Entries += n
-			return true, err
+			d := &list[len(list)-1]
+			for len(recs) > 0 {
+				r, rest, err := cutRecord(recs)
+				if err != nil {
+					return false, err
+				}
+				d.Entries++
+				if r.dir && !t.has(joinName(d.Dir, string(r.name))) {
+					d.Empty = append(d.Empty, string(r.name))
+				}
+				recs = rest
+			}
+			return true, nil
 		})
 		return err
 	})
 	return list, err
+}
+
+// has reports whether there are records of names in dir.
+func (t *table) has(dir string) bool {
+	prefix := prefixOf(dir)
+	k, _ := t.b.Cursor().Seek(prefix)
+	return bytes.HasPrefix(k, prefix)
 }
 
 // dirOf is the directory whose keys begin with prefix.

@@ -105,8 +105,8 @@ type Syncer struct {
 	resumed   bool           // an earlier run had got so far
 	vanished  map[string]int // how often in a row a path was gone when it was read
 	suspects  suspects
-	leftover  leftovers
 	now       func() time.Time // time.Now, but in tests
+	leftover  leftovers
 	mounts    mounts
 	links     links
 
@@ -297,7 +297,7 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 	asked := b.Paths
 	// Where deletions are counted or kept back, whoever does so has not seen these.
 	if s.cfg.Delete && s.pushed && !s.place.single && b.MaxDelete == nil {
-		b.Paths = s.leftover.with(asked)
+		b.Paths = s.leftover.with(asked, s.Sliced())
 	}
 	rep, full, err := s.push(ctx, tree, b, j)
 	if err != nil && ctx.Err() != nil {

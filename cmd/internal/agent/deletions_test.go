@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"testing"
@@ -65,6 +66,28 @@ func TestDeletionsLimit(t *testing.T) {
 	d.limit = Limit{Set: true, Percent: 1}
 	if n := d.left(now.Add(2*time.Hour), 5000); n != 50 {
 		t.Errorf("1%% of 5000 is %d", n)
+	}
+}
+
+// What is held outlives a restart, whatever its name is.
+func TestHeldWritten(t *testing.T) {
+	want := gateState{Held: []Held{{"a\xff\n", 3, noon}, {"b", 0, noon}}, Spent: []spent{{noon, 7}}}
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got gateState
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	var g gate
+	g.d = newDeletions(Limit{}, 0)
+	g.load(got)
+	if diff := cmp.Diff(want, g.save()); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -29,6 +29,7 @@ type replica struct {
 	gate   *gate
 	verify *verifier
 	record *record
+	around []debounce.Change // directories that the last run may have left something in
 }
 
 func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica, error) {
@@ -91,7 +92,12 @@ func (r *replica) recall() {
 				r.verify.dirs = r.memory.store.Dirs
 			}
 		}
-		r.line.Add(fromState(r.memory.store.Dirty())...)
+		dirty := r.memory.store.Dirty()
+		r.line.Add(fromState(dirty)...)
+		if s := &r.s; s.Delete && r.memory.known() && r.push.Sliced() {
+			r.around = levelsAround(dirty)
+			r.line.Add(r.around...)
+		}
 	}
 	if last.Ended.IsZero() {
 		last.Ended = time.Now() // the first push compares everything
@@ -113,6 +119,10 @@ func (r *replica) run(ctx, drain context.Context) error {
 	r.feed = newFeed(r.line, drain)
 	r.feed.verify = r.verify
 	r.feed.prepare = func(b syncer.Batch) syncer.Batch { return r.prepare(ctx, b) }
+	if len(r.around) > 0 {
+		late := time.AfterFunc(lateLook, func() { r.line.Add(r.around...) })
+		defer late.Stop()
+	}
 	var g errgroup.Group
 	if r.memory.is() {
 		g.Go(func() error { return r.control(serving, r.memory.store.Dir()) })
@@ -274,6 +284,23 @@ func (r *replica) tellEnd() {
 		fields = append(fields, zap.Duration("oldest", rounded(time.Since(oldest))))
 	}
 	r.log.Warn("stopped with changes unsent; the next start sends them", fields...)
+}
+
+// lateLook is when the directories of what was in flight at the end of the last run are looked at once more: a
+// peer of that run, which nobody ended, may have gone on with what it had received.
+const lateLook = time.Minute
+
+// levelsAround are the directories that paths are in.
+func levelsAround(paths []state.Path) []debounce.Change {
+	var changes []debounce.Change
+	seen := map[string]bool{}
+	for _, p := range paths {
+		if dir := parentOf(p.Name); p.Name != "." && !seen[dir] {
+			seen[dir] = true
+			changes = append(changes, debounce.Change{Path: dir, Level: true})
+		}
+	}
+	return changes
 }
 
 func fromState(paths []state.Path) []debounce.Change {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"path"
 	"sync"
 	"time"
 
@@ -106,6 +107,9 @@ func (v *verifier) cut(now time.Time) (syncer.Batch, error) {
 	names := int64(0)
 	err := v.dirs(v.after, func(d state.DirEntries) bool {
 		b.Paths = append(b.Paths, syncer.Path{Name: d.Dir, Level: true})
+		for _, name := range d.Empty {
+			b.Paths = append(b.Paths, syncer.Path{Name: path.Join(d.Dir, name), Level: true})
+		}
 		v.until = d.Dir
 		names += d.Entries + 1
 		return names < sliceNames

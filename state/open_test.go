@@ -37,8 +37,8 @@ func TestOpen(t *testing.T) {
 	if !slices.Equal(list, want) {
 		t.Errorf("%+v", list)
 	}
-	for _, path := range []string{dir, want[1].Path} {
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o700 {
+	for path, mode := range map[string]os.FileMode{dir: 0o711, want[1].Path: 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%v, %v", info.Mode(), err)
 		}
 	}

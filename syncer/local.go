@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/internal/local"
 	"github.com/lockstep-sync/lockstep/syncer/internal/report"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
@@ -23,7 +22,7 @@ type localDir struct {
 	path   string
 	single bool // the source is a single file, path may be its new name
 	umask  uint32
-	rules  *filter.List     // as they are for the target's root
+	abs    string
 	root   *source.Identity // who the target is; nil before the first push
 	most   room             // the most that was free in failed pushes since the last that reached its end
 	swept  local.Swept
@@ -37,7 +36,7 @@ func newLocal(cfg *Config, p place) pusher {
 	if err != nil {
 		abs = cfg.Target.Path
 	}
-	return &localDir{cfg: cfg, path: cfg.Target.Path, single: p.renames(), umask: uint32(mask), rules: cfg.Filter.At(abs)}
+	return &localDir{cfg: cfg, path: cfg.Target.Path, single: p.renames(), umask: uint32(mask), abs: abs}
 }
 
 func (l *localDir) full(ctx context.Context, src *source.Tree, j job) (Report, error) {
@@ -116,6 +115,6 @@ func (l *localDir) check() error {
 
 func (l *localDir) options(j *job) local.Options {
 	o := local.Options{Set: l.cfg.Options, Umask: l.umask, Sink: l.cfg.Sink, Swept: &l.swept}
-	o.Delete, o.Filter, o.BackupDir = j.prune, l.rules, j.backupDir
+	o.Delete, o.Filter, o.BackupDir = j.prune, l.cfg.Filter.At(l.abs), j.backupDir
 	return o
 }

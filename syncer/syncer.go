@@ -48,6 +48,9 @@ type Batch struct {
 	Oldest time.Time // when the earliest of the changes was seen
 	Moves  []Move    // in the order in which they happened
 
+	// Spare are names that are not deleted, nor what is below them, unless they are among Paths: relative to
+	// the watched directory.
+	Spare []string
 	// MaxDelete, where it is not nil, stands for Config.MaxDelete in this push.
 	MaxDelete *int64
 	// Verify says that nothing is known to have changed: the target is looked at. Checksum: by content.
@@ -290,7 +293,11 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 		}
 		j.since = j.since.Add(-sinceSlack)
 	}
-	defer s.with(&b)()
+	undo, err := s.with(&b)
+	if err != nil {
+		return Report{}, report.Fail(CodeUsage, err, "")
+	}
+	defer undo()
 	if r, ok := s.target.(*remote); ok {
 		r.withheld = s.withheld(b.Paths)
 	}
@@ -360,16 +367,24 @@ func (s *Syncer) Sliced() bool {
 }
 
 // with sets what b asks for beyond the options, and gives what takes it back. Targets read the options
-// when a push begins. Others, as Excluded, read other options meanwhile: no more than these two are written.
-func (s *Syncer) with(b *Batch) (undo func()) {
-	maxDelete, checksum := s.cfg.MaxDelete, s.cfg.Checksum
+// when a push begins. Others, as Excluded, read other options meanwhile: no more than these are written.
+func (s *Syncer) with(b *Batch) (undo func(), err error) {
+	maxDelete, checksum, rules := s.cfg.MaxDelete, s.cfg.Checksum, s.cfg.Filter
+	spare := make([]string, len(b.Spare))
+	for i, name := range b.Spare {
+		spare[i] = "P /" + filter.Literal(s.transferName(name))
+	}
+	if s.cfg.Filter, err = rules.Behind(spare...); err != nil {
+		s.cfg.Filter = rules
+		return nil, fmt.Errorf("spare %q: %w", b.Spare, err)
+	}
 	if b.MaxDelete != nil {
 		s.cfg.MaxDelete = *b.MaxDelete
 	}
 	if b.Verify && b.Checksum {
 		s.cfg.Checksum = true
 	}
-	return func() { s.cfg.MaxDelete, s.cfg.Checksum = maxDelete, checksum }
+	return func() { s.cfg.MaxDelete, s.cfg.Checksum, s.cfg.Filter = maxDelete, checksum, rules }, nil
 }
 
 // guarded are the options for reading the source, with what must not be looked at: below

@@ -86,6 +86,33 @@ func (l *List) With(rules ...string) (*List, error) {
 	return b.list(b.rules, root), nil
 }
 
+// Behind returns the rules behind others, each as Builder.Filter takes it: those have the first word.
+func (l *List) Behind(rules ...string) (*List, error) {
+	if len(rules) == 0 {
+		return l, nil
+	}
+	var b Builder
+	for _, r := range rules {
+		if err := b.Filter(r); err != nil {
+			return nil, err
+		}
+	}
+	if l == nil {
+		return b.list(b.rules, ""), nil
+	}
+	b.Zeroes = l.zeroes
+	return b.list(append(b.rules, l.rules...), l.root), nil
+}
+
+// Literal is a pattern that matches name alone, wherever the pattern's other parts put it: wildcards in it
+// are none. As in rsync a backslash escapes only where there are wildcards.
+func Literal(name string) string {
+	if !strings.ContainsAny(name, "*?[") {
+		return name
+	}
+	return strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`).Replace(name)
+}
+
 // Build returns the rules read so far. The Builder can go on.
 func (b *Builder) Build() *List { return b.list(slices.Clone(b.rules), "") }
 

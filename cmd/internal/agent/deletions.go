@@ -206,14 +206,11 @@ func (d *deletions) heldAt(path string) (Held, bool) {
 	}
 }
 
-// holdsBelow says whether something at or below path is held.
-func (d *deletions) holdsBelow(path string) bool {
-	for p := range d.held {
-		if path == "." || p == path || strings.HasPrefix(p, path+"/") {
-			return true
-		}
-	}
-	return false
+// spared are the names that no push is to delete for now, whatever it compares.
+func (d *deletions) spared() []string {
+	list := slices.AppendSeq(slices.Collect(maps.Keys(d.held)), maps.Keys(d.waiting))
+	slices.Sort(list)
+	return list
 }
 
 func (d *deletions) isFree(path string) bool {

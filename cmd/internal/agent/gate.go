@@ -88,20 +88,42 @@ func (g *gate) pass(now time.Time, b syncer.Batch) passed {
 			p.later = append(p.later, deferred{path, v.wait})
 		}
 	}
-	if g.d.limit.any() {
-		most := g.allowed + g.d.left(now, total)
-		for _, path := range p.batch.Paths {
-			switch {
-			case g.d.isFree(path.Name):
-				most = -1
-			case path.Tree && most > 0 && g.d.holdsBelow(path.Name):
-				most = 0 // the peer would not know which names are held
-			}
-		}
-		p.batch.MaxDelete = &most
-	}
+	g.bound(now, &p.batch, total)
 	return p
 }
+
+// verify bounds what a look at the target may delete.
+func (g *gate) verify(now time.Time, b *syncer.Batch) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.gone, g.allowed = nil, 0
+	if g.deletes && g.d.active() {
+		_, total, _ := g.count(".")
+		g.bound(now, b, total)
+	}
+}
+
+// bound says what a push may not delete, and how much it may: what was not judged may turn out to be
+// on the target alone.
+func (g *gate) bound(now time.Time, b *syncer.Batch, total int64) {
+	if b.Spare = g.d.spared(); len(b.Spare) > spareMost {
+		b.Spare, b.MaxDelete = nil, new(int64) // nothing at all, rather than one of these
+		return
+	}
+	if !g.d.limit.any() {
+		return
+	}
+	most := g.allowed + g.d.left(now, total)
+	for _, path := range b.Paths {
+		if g.d.isFree(path.Name) {
+			most = -1
+		}
+	}
+	b.MaxDelete = &most
+}
+
+// spareMost is how many names a target is told to spare in a push.
+const spareMost = 1000
 
 // goes says how many names pushing name would delete on the target, and which is the topmost: name
 // or a directory above it that is gone, or name itself where something else stands now. None: 0.

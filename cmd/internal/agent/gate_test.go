@@ -100,7 +100,7 @@ func TestGateMoves(t *testing.T) {
 func TestVerifier(t *testing.T) {
 	dirs := []string{".", "a", "a/b", "c"}
 	var ended []VerifyStatus
-	v := &verifier{every: time.Hour, ended: func(s VerifyStatus, err error) { ended = append(ended, s) }}
+	v := &verifier{every: time.Hour, bind: func(*syncer.Batch) {}, ended: func(s VerifyStatus, err error) { ended = append(ended, s) }}
 	v.dirs = func(after string, yield func(state.DirEntries) bool) error {
 		for _, d := range dirs {
 			if (after == "" || d > after) && !yield(state.DirEntries{Dir: d, Entries: 600}) {

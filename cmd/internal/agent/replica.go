@@ -50,7 +50,11 @@ func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica,
 	r.j.pending = func() int { paths, _ := r.line.Pending(); return paths }
 	r.line = debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay), Quiet: quietFor(s.Quieter)})
 	r.gate = &gate{root: r.push.WatchRoot(), deletes: s.Delete, count: r.memory.count, d: newDeletions(s.DeleteLimit, s.DeleteDelay)}
-	r.verify = &verifier{every: s.VerifyEvery, checksum: s.VerifyChecksum, ended: r.verified}
+	r.verify = &verifier{every: s.VerifyEvery, checksum: s.VerifyChecksum, ended: r.verified,
+		bind: func(b *syncer.Batch) {
+			r.gate.verify(time.Now(), b)
+			r.record.pushing(b)
+		}}
 	r.recall()
 	return r, nil
 }

@@ -21,6 +21,7 @@ type verifier struct {
 	// dirs goes through the directories in order, beginning after one, with how many names are in each. Nil:
 	// what is verified cannot be cut into slices, and is looked at in one.
 	dirs func(after string, yield func(state.DirEntries) bool) error
+	bind func(*syncer.Batch) // has a word about each slice
 	// ended is told how a verification went; the error is that of dirs.
 	ended func(VerifyStatus, error)
 
@@ -86,6 +87,7 @@ func (v *verifier) next(now time.Time) syncer.Batch {
 		v.ended(v.end(now), err)
 		return syncer.Batch{}
 	}
+	v.bind(&b)
 	return b
 }
 

@@ -33,7 +33,7 @@ func (l leftovers) with(paths []Path, sliced bool) []Path {
 
 // note learns from how a push of paths ended.
 func (l leftovers) note(paths []Path, rep *Report, err error) {
-	if err == nil {
+	if err == nil && !rep.Partial && len(rep.Problems) == 0 {
 		clear(l)
 	}
 	switch {

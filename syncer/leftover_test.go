@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestLeftovers(t *testing.T) {
@@ -18,7 +20,7 @@ func TestLeftovers(t *testing.T) {
 	}{
 		{"broke", Report{}, broke, []string{".", "a"}},
 		{"refused files", Report{Partial: true}, nil, []string{".", "a"}},
-		{"one file", Report{Problems: []Problem{{Path: "d/e/f", Err: errors.New("EIO")}}}, nil, []string{"d/e"}},
+		{"one file", Report{Problems: []Problem{{Path: "d/e/f", Err: unix.EIO}}}, nil, []string{"d/e"}},
 		{"could not begin", Report{}, &Failure{Code: CodeSocket, Err: errors.New("refused")}, nil},
 		{"no source", Report{}, fmt.Errorf("%w: gone", ErrRoot), nil},
 		{"went well", Report{}, nil, nil},

@@ -43,9 +43,20 @@ func (l leftovers) note(paths []Path, rep *Report, err error) {
 		}
 	default:
 		for _, p := range rep.Problems {
-			if isAny(p.Err, unix.EIO, unix.ENOSPC, unix.EDQUOT, unix.EROFS) { // which may have kept a name from being removed, too
+			switch failedOf(p).Errno {
+			case unix.EIO, unix.ENOSPC, unix.EDQUOT, unix.EROFS: // which may have kept a name from being removed, too
 				l.add(p.Path)
 			}
+		}
+	}
+}
+
+// resume takes what an earlier run, which may have been killed, did not bring over. Of too much a part will do:
+// it was not all in flight.
+func (l leftovers) resume(paths []Path) {
+	for _, p := range paths {
+		if len(l) < leftoverMax {
+			l.add(p.Name)
 		}
 	}
 }

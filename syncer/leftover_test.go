@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestLeftovers(t *testing.T) {
@@ -20,7 +18,7 @@ func TestLeftovers(t *testing.T) {
 	}{
 		{"broke", Report{}, broke, []string{".", "a"}},
 		{"refused files", Report{Partial: true}, nil, []string{".", "a"}},
-		{"one file", Report{Problems: []Problem{{Path: "d/e/f", Err: unix.EIO}}}, nil, []string{"d/e"}},
+		{"one file", Report{Problems: []Problem{{Path: "d/e/f", Err: newPeerError("rsync: [receiver] rename \"/d/e/.f.x\" (in m) -> \"d/e/f\": Input/output error (5)")}}}, nil, []string{"d/e"}},
 		{"could not begin", Report{}, &Failure{Code: CodeSocket, Err: errors.New("refused")}, nil},
 		{"no source", Report{}, fmt.Errorf("%w: gone", ErrRoot), nil},
 		{"went well", Report{}, nil, nil},
@@ -66,5 +64,31 @@ func TestLeftoversAreBounded(t *testing.T) {
 	}
 	if got := l.with([]Path{{Name: "x"}}, true); !slices.Equal(got, []Path{{Name: "x"}, {Name: ".", Tree: true}}) {
 		t.Errorf("pushes %d paths", len(got))
+	}
+}
+
+// A run that resumes looks for temporary names beside what the one before did not bring over, once.
+func TestLeftoversOfAnEarlierRun(t *testing.T) {
+	src, dst, s := pair(t)
+	mustPush(t, s, Full())
+	s = newPair(t, src, dst, func(c *Config) { c.Failed = []Failed{{Path: "c/f", Paths: 1}} })
+	s.Resume()
+	write(t, dst+"/a/.b.Xk3f9Q", "half")
+	write(t, dst+"/c/.f.Xk3f9Q", "half")
+	write(t, dst+"/other", "what nobody asked for")
+	write(t, src+"/c/g", "g")
+	write(t, dst+"/c/g", "g")
+	write(t, src+"/a/b", "new")
+	mustPush(t, s, paths("a/b"))
+	for name, want := range map[string]bool{"a/.b.Xk3f9Q": false, "c/.f.Xk3f9Q": false, "c/g": true, "other": true} {
+		if exists(t, dst+"/"+name) != want {
+			t.Errorf("%s is there: %v", name, !want)
+		}
+	}
+	write(t, dst+"/a/.b.Xk3f9Q", "another's")
+	write(t, src+"/a/b", "newer")
+	mustPush(t, s, paths("a/b"))
+	if !exists(t, dst+"/a/.b.Xk3f9Q") {
+		t.Error("it looks beside every path that it pushes")
 	}
 }

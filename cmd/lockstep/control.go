@@ -181,7 +181,7 @@ func printStatus(w io.Writer, s *agent.Status) {
 		return
 	}
 	if s.Paths > 0 || s.InFlight > 0 {
-		row("queue", "%d paths, %d of them on their way", s.Paths+s.InFlight, s.InFlight)
+		row("queue", "%d to be pushed, %d on their way", s.Paths, s.InFlight)
 	}
 	if !s.Oldest.IsZero() {
 		row("behind", "%s", time.Since(s.Oldest).Round(time.Millisecond))

@@ -37,11 +37,12 @@ Watching
       --index=off         no index of the tree, which takes 25 to 30 bytes a file: all is
                           compared with DST when events are lost
       --grace=TIME        how long a stop may take to send what is pending (default 10s)
-      --state-dir=DIR     what is known of each DST, kept from run to run: a restart sends what
-                          differs and asks DST nothing (default /var/lib/lockstep; of others
-                          than root $XDG_STATE_HOME/lockstep; none keeps nothing)
-      --verify-every=TIME compare with DST itself every so often, a little at a time, and mend
-                          what others changed there (as 24h); --verify-checksum: by content
+      --state-dir=DIR     where is kept what DST was brought to: a restart sends what
+                          differs and asks DST nothing (default /var/lib/lockstep; of
+                          others than root $XDG_STATE_HOME/lockstep; none keeps nothing)
+      --verify-every=TIME compare with DST itself every so often, as 24h, and mend what
+                          others changed there, a little at a time;
+                          --verify-checksum: by content
       --no-tune           leave the kernel's inotify limits alone
       --no-prewarm        open a connection to a daemon when it is needed, not ahead
       --user=NAME[:GROUP]
@@ -109,8 +110,8 @@ What is deleted
       --delete            delete from DST what is not in SRC; --del, --delete-before,
                           --delete-during, --delete-delay, --delete-after say when
       --delete-excluded   also what the rules leave out
-      --max-delete=N      delete no more than N names in one push; with --watch in any hour, and
-                          N may be a part, as 5%: what is more is held until lockstep release
+      --max-delete=N      delete no more than N names; with --watch in any hour, where N
+                          may be a part, as 5%, and more is held until lockstep release
       --delete-delay=TIME with --watch delete what has been gone for TIME
       --force             delete a directory where a file is to be, whatever is in it
       --ignore-errors     delete even if something could not be read

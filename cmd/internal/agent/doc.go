@@ -1,16 +1,20 @@
-// Package agent is the pipeline: the one place that knows watcher, debounce and syncer.
+// Package agent is the pipeline: the one place that knows watcher, debounce, state and syncer.
 //
-// In go the program's settings; out comes a target that is in step, once (Once) or until
+// In go the program's settings; out come targets that are in step, once (Once) or until
 // it is told to stop (Watch). The guarantee of Watch: from its first push on, every change
-// that the watcher tells is pushed, or is in the queue of what is not, whatever fails.
+// that the watcher tells is pushed to each target, or is in the queue of what is not, whatever fails;
+// and what a target was brought to is known after a restart.
 //
 //  1. Settings are the command line's, checked as a whole by Validate.
-//  2. Watch raises the kernel's limits, then watches, then pushes everything, then what
-//     changes: the watcher's first change is the whole tree, so there is no gap.
-//  3. A debounce.Line is the dirty set of the target. It is filled by the watcher and
+//  2. Watch claims its places, opens what earlier runs left, gives up the privileges that it does not
+//     need, and watches. The watcher's first change is the whole tree, so there is no gap.
+//  3. Each target is a replica: a debounce.Line is its dirty set, filled by the watcher and
 //     emptied by the syncer, which has one push in flight; neither waits for the other.
-//  4. On the first stop signal watching ends, what is pending is pushed within the grace
+//  4. Between the two a batch is narrowed to what differs from the state, deletions are judged
+//     (gate), and what goes is noted. While there is nothing to push, the target may be verified.
+//  5. On the first stop signal watching ends, what is pending is pushed within the grace
 //     time, and what is left is reported.
 //
+// Status, release and resync come through a socket in the state directory (control).
 // Logging happens here alone: the libraries return what happened.
 package agent

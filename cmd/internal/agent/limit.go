@@ -1,7 +1,7 @@
 package agent
 
 import (
-	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -19,13 +19,13 @@ func ParseLimit(s string) (Limit, error) {
 	if p, ok := strings.CutSuffix(s, "%"); ok {
 		percent, err := strconv.ParseFloat(p, 64)
 		if err != nil || !(percent > 0 && percent <= 100) {
-			return Limit{}, errors.New("it is a number of names, or a part of them between 0% and 100%")
+			return Limit{}, fmt.Errorf("%q is no part: it is above 0%% and at most 100%%", s)
 		}
 		return Limit{Set: true, Percent: percent}, nil
 	}
 	n, err := strconv.ParseInt(s, 10, 32)
 	if err != nil {
-		return Limit{}, errors.New("it is a number of names, or a part of them as 5%")
+		return Limit{}, fmt.Errorf("%q is no number of names, and no part as 5%%", s)
 	}
 	// To rsync a negative number means no deletion at all (rsync(1), --max-delete).
 	return Limit{Set: true, Names: max(n, 0)}, nil

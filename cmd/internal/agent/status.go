@@ -117,7 +117,7 @@ func (r *record) pushed(o *syncer.Outcome) {
 	if r.s.Error != nil {
 		since = r.s.Error.Since
 	}
-	r.s.Error = &StatusError{Class: o.Class.String(), Text: strings.ReplaceAll(o.Err.Error(), "\n", "; "), Remedy: o.Remedy, Since: since, Tries: o.Failures, Next: now.Add(o.Retry)}
+	r.s.Error = &StatusError{Class: o.Class.String(), Text: strings.ReplaceAll(bare(o.Err), "\n", "; "), Remedy: o.Remedy, Since: since, Tries: o.Failures, Next: now.Add(o.Retry)}
 }
 
 // status is what is known now.

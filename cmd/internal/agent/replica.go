@@ -29,8 +29,7 @@ type replica struct {
 	gate   *gate
 	verify *verifier
 	record *record
-	first  []debounce.Change // what the last run leaves, to be queued when the tree is watched
-	around []debounce.Change // directories among them that it may have left something in
+	around []debounce.Change // directories that the last run may have left something in
 }
 
 func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica, error) {
@@ -97,11 +96,8 @@ func (r *replica) recall() {
 				r.verify.dirs = r.memory.store.Dirs
 			}
 		}
-		dirty := r.memory.store.Dirty()
-		r.first = fromState(dirty)
 		if s := &r.s; s.Delete && r.memory.known() && r.push.Sliced() {
-			r.around = levelsAround(dirty)
-			r.first = append(r.first, r.around...)
+			r.around = levelsAround(r.memory.store.Dirty())
 		}
 	}
 	if last.Ended.IsZero() {
@@ -146,10 +142,6 @@ func (r *replica) run(ctx, drain context.Context) error {
 // add takes what the watcher saw.
 func (r *replica) add(seen []watcher.Change, changes []debounce.Change) {
 	r.memory.touch(seen)
-	if r.first != nil { // this is the watcher's first word, and it is ready
-		r.line.Add(r.first...)
-		r.first = nil
-	}
 	r.line.Add(changes...)
 }
 
@@ -157,7 +149,7 @@ func (r *replica) add(seen []watcher.Change, changes []debounce.Change) {
 // are let through or kept back, and what goes is noted.
 func (r *replica) prepare(ctx context.Context, b syncer.Batch) syncer.Batch {
 	if r.push.Look(ctx) == nil { // else the push says what is wrong with the source, and nothing can be said about names in it
-		b = r.pass(r.memory.narrow(ctx, b, r.gate.isFree))
+		b = r.pass(r.memory.narrow(ctx, b))
 		if len(b.Paths) == 0 {
 			r.idle()
 			return b
@@ -308,14 +300,6 @@ func levelsAround(paths []state.Path) []debounce.Change {
 			seen[dir] = true
 			changes = append(changes, debounce.Change{Path: dir, Level: true})
 		}
-	}
-	return changes
-}
-
-func fromState(paths []state.Path) []debounce.Change {
-	changes := make([]debounce.Change, len(paths))
-	for i, p := range paths {
-		changes[i] = debounce.Change{Path: p.Name, Tree: p.Tree, Content: true}
 	}
 	return changes
 }

@@ -230,8 +230,9 @@ const narrowMost = 1 << 17
 var errTooMany = errors.New("too many differ")
 
 // narrow puts in place of each subtree that may differ what of it does, but for those that are to be pushed
-// whole.
-func (m *memory) narrow(ctx context.Context, b syncer.Batch, whole func(path string) bool) syncer.Batch {
+// whole. Of a directory the names are looked at, too, if the target can be looked at in levels: one may have been
+// made after the index was, been pushed along with others, and be gone again.
+func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool, whole func(path string) bool) syncer.Batch {
 	var trees []state.Path
 	var paths []syncer.Path
 	all := false
@@ -251,7 +252,7 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, whole func(path str
 			return errTooMany
 		}
 		for _, p := range list {
-			paths = append(paths, syncer.Path{Name: p.Name, Tree: p.Tree, Content: true})
+			paths = append(paths, syncer.Path{Name: p.Name, Tree: p.Tree, Level: levels && !p.Tree, Content: true})
 		}
 		return nil
 	})

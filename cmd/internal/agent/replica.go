@@ -96,11 +96,8 @@ func (r *replica) recall() {
 				r.verify.dirs = r.memory.store.Dirs
 			}
 		}
-		dirty := r.memory.store.Dirty()
-		r.line.Add(fromState(dirty)...)
 		if s := &r.s; s.Delete && r.memory.known() && r.push.Sliced() {
-			r.around = levelsAround(dirty)
-			r.line.Add(r.around...)
+			r.around = levelsAround(r.memory.store.Dirty())
 		}
 	}
 	if last.Ended.IsZero() {
@@ -156,7 +153,7 @@ func (r *replica) prepare(ctx context.Context, b syncer.Batch) syncer.Batch {
 		for i := range b.Paths {
 			b.Paths[i].Level = b.Paths[i].Level && levels
 		}
-		b = r.pass(r.memory.narrow(ctx, b, levels, r.gate.isFree))
+		b = r.pass(r.memory.narrow(ctx, b, levels))
 		if len(b.Paths) == 0 {
 			r.idle()
 			return b
@@ -307,14 +304,6 @@ func levelsAround(paths []state.Path) []debounce.Change {
 			seen[dir] = true
 			changes = append(changes, debounce.Change{Path: dir, Level: true})
 		}
-	}
-	return changes
-}
-
-func fromState(paths []state.Path) []debounce.Change {
-	changes := make([]debounce.Change, len(paths))
-	for i, p := range paths {
-		changes[i] = debounce.Change{Path: p.Name, Tree: p.Tree, Content: true}
 	}
 	return changes
 }

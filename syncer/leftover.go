@@ -51,16 +51,6 @@ func (l leftovers) note(paths []Path, rep *Report, err error) {
 	}
 }
 
-// resume takes what an earlier run, which may have been killed, did not bring over. Of too much a part will do:
-// it was not all in flight.
-func (l leftovers) resume(paths []Path) {
-	for _, p := range paths {
-		if len(l) < leftoverMax {
-			l.add(p.Name)
-		}
-	}
-}
-
 // add keeps the directory in mind that name is in.
 func (l leftovers) add(name string) {
 	if name != "." && name != "" && len(l) <= leftoverMax {

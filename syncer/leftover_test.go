@@ -66,29 +66,3 @@ func TestLeftoversAreBounded(t *testing.T) {
 		t.Errorf("pushes %d paths", len(got))
 	}
 }
-
-// A run that resumes looks for temporary names beside what the one before did not bring over, once.
-func TestLeftoversOfAnEarlierRun(t *testing.T) {
-	src, dst, s := pair(t)
-	mustPush(t, s, Full())
-	s = newPair(t, src, dst, func(c *Config) { c.Failed = []Failed{{Path: "c/f", Paths: 1}} })
-	s.Resume()
-	write(t, dst+"/a/.b.Xk3f9Q", "half")
-	write(t, dst+"/c/.f.Xk3f9Q", "half")
-	write(t, dst+"/other", "what nobody asked for")
-	write(t, src+"/c/g", "g")
-	write(t, dst+"/c/g", "g")
-	write(t, src+"/a/b", "new")
-	mustPush(t, s, paths("a/b"))
-	for name, want := range map[string]bool{"a/.b.Xk3f9Q": false, "c/.f.Xk3f9Q": false, "c/g": true, "other": true} {
-		if exists(t, dst+"/"+name) != want {
-			t.Errorf("%s is there: %v", name, !want)
-		}
-	}
-	write(t, dst+"/a/.b.Xk3f9Q", "another's")
-	write(t, src+"/a/b", "newer")
-	mustPush(t, s, paths("a/b"))
-	if !exists(t, dst+"/a/.b.Xk3f9Q") {
-		t.Error("it looks beside every path that it pushes")
-	}
-}

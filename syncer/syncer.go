@@ -106,7 +106,6 @@ type Syncer struct {
 	// unreached: the last push did not reach the target. The next one asks for it before it reads the source.
 	unreached bool
 	resumed   bool           // an earlier run had got so far
-	arrived   bool           // a push of this one reached its end
 	vanished  map[string]int // how often in a row a path was gone when it was read
 	suspects  suspects
 	now       func() time.Time // time.Now, but in tests
@@ -140,9 +139,6 @@ func New(cfg Config) (*Syncer, error) {
 	}
 	s := &Syncer{cfg: cfg, place: place, now: time.Now, vanished: map[string]int{}, leftover: leftovers{}, ledger: newLedger(rand.Float64)}
 	s.ledger.restore(time.Now(), cfg.Failed)
-	for _, f := range cfg.Failed {
-		s.leftover.resume([]Path{{Name: f.Path}})
-	}
 	if err := s.recall(); err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
@@ -306,11 +302,7 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 		r.withheld = s.withheld(b.Paths)
 	}
 	asked := b.Paths
-	if s.resumed && !s.arrived {
-		s.leftover.resume(asked)
-	}
-	// Where deletions are counted or kept back, whoever does so has not seen these.
-	if s.cfg.Delete && s.pushed && !s.place.single && b.MaxDelete == nil {
+	if s.cfg.Delete && s.pushed && !s.place.single {
 		b.Paths = s.leftover.with(asked, s.Sliced())
 	}
 	rep, full, err := s.push(ctx, tree, b, j)
@@ -318,7 +310,6 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 		// Whatever broke, it broke because we were told to end.
 		err = &Failure{Code: CodeSignal, Err: context.Cause(ctx)}
 	}
-	s.arrived = s.arrived || err == nil
 	if err == nil && full {
 		s.pushed = true
 		if s.cfg.DeleteUnmounted {

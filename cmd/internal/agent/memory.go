@@ -232,8 +232,9 @@ var errTooMany = errors.New("too many differ")
 
 // narrow puts in place of the whole tree, when it is told of for the first time, what of it differs from what
 // the target was brought to. Later subtrees are pushed as such: they are told of where events were lost, and a name
-// that came, was found by a push of the directory above, and went is on the target without being known here.
-func (m *memory) narrow(ctx context.Context, b syncer.Batch) syncer.Batch {
+// that came, was found by a push of the directory above, and went is on the target without being known here. For
+// the same reason the names of a directory that differs are looked at, if the target can be looked at in levels.
+func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer.Batch {
 	root := syncer.Path{Name: ".", Tree: true}
 	at := slices.IndexFunc(b.Paths, func(p syncer.Path) bool { return p.Name == root.Name && p.Tree })
 	if !m.is() || m.begun || at < 0 {
@@ -249,7 +250,7 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch) syncer.Batch {
 			return errTooMany
 		}
 		for _, p := range list {
-			paths = append(paths, syncer.Path{Name: p.Name, Tree: p.Tree, Content: true})
+			paths = append(paths, syncer.Path{Name: p.Name, Tree: p.Tree, Level: levels && !p.Tree, Content: true})
 		}
 		return nil
 	})

@@ -149,7 +149,11 @@ func (r *replica) add(seen []watcher.Change, changes []debounce.Change) {
 // are let through or kept back, and what goes is noted.
 func (r *replica) prepare(ctx context.Context, b syncer.Batch) syncer.Batch {
 	if r.push.Look(ctx) == nil { // else the push says what is wrong with the source, and nothing can be said about names in it
-		b = r.pass(r.memory.narrow(ctx, b))
+		levels := r.push.Sliced()
+		for i := range b.Paths {
+			b.Paths[i].Level = b.Paths[i].Level && levels
+		}
+		b = r.pass(r.memory.narrow(ctx, b, levels))
 		if len(b.Paths) == 0 {
 			r.idle()
 			return b

@@ -115,3 +115,34 @@ func dirOf(prefix []byte) string {
 	}
 	return string(prefix[:len(prefix)-1])
 }
+
+// Names returns the names that the index has directly in dir, and which of them are of directories.
+func (s *Store) Names(dir string) (names []string, isDir []bool, err error) {
+	if err := checkName(dir); err != nil {
+		return nil, nil, err
+	}
+	err = s.view(func(tx *bbolt.Tx) error {
+		names, isDir = nil, nil
+		t := table{b: tx.Bucket(recordBucket)}
+		_, err := t.chunks(prefixOf(dir), nil, func(_, recs []byte) (bool, error) {
+			for len(recs) > 0 {
+				r, rest, err := cutRecord(recs)
+				if err != nil {
+					return false, err
+				}
+				names, isDir, recs = append(names, string(r.name)), append(isDir, r.dir), rest
+			}
+			return true, nil
+		})
+		return err
+	})
+	return names, isDir, err
+}
+
+// Doubted says that the target is not known to have what the index has at name: that, or a tree that it is in, is in doubt.
+func (s *Store) Doubted(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := Path{Name: name}
+	return s.book.doubted(p) || s.book.missing[name] || coveredAbove(s.book.missing, name)
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -51,10 +52,27 @@ type Batch struct {
 	// Spare are names that are not deleted, nor what is below them, unless they are among Paths: relative to
 	// the watched directory.
 	Spare []string
+	// SpareIn are directories in which no name is deleted but what is among Paths.
+	SpareIn []string
+	// Gone, where it is not nil, are the names that may be deleted of Paths, with all below them. What else of Paths is gone when
+	// the push begins stays, for a batch that knows of it.
+	Gone map[string]bool
 	// MaxDelete, where it is not nil, stands for Config.MaxDelete in this push.
 	MaxDelete *int64
+	// Err is what Look said: the batch is not pushed, and fails with it.
+	Err error
 	// Verify says that nothing is known to have changed: the target is looked at. Checksum: by content.
 	Verify, Checksum bool
+}
+
+// knows says whether name is known to be gone.
+func (b *Batch) knows(name string) bool {
+	for ; name != ""; name = parent(name) {
+		if b.Gone[name] {
+			return true
+		}
+	}
+	return false
 }
 
 // Move is a hint that what is at To was at From before, both relative to the watched
@@ -272,9 +290,20 @@ func (s *Syncer) addr() string {
 }
 
 func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
+	if b.Err != nil {
+		return Report{}, b.Err
+	}
+	undo, err := s.with(&b)
+	if err != nil {
+		return Report{}, report.Fail(CodeUsage, err, "")
+	}
+	defer undo()
 	src, err := s.guarded()
 	if err != nil {
 		return Report{}, err
+	}
+	if src.Filter, err = s.hiding(b.Spare); err != nil {
+		return Report{}, report.Fail(CodeUsage, err, "")
 	}
 	tree, err := s.open(ctx, src)
 	if err != nil {
@@ -293,11 +322,6 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 		}
 		j.since = j.since.Add(-sinceSlack)
 	}
-	undo, err := s.with(&b)
-	if err != nil {
-		return Report{}, report.Fail(CodeUsage, err, "")
-	}
-	defer undo()
 	if r, ok := s.target.(*remote); ok {
 		r.withheld = s.withheld(b.Paths)
 	}
@@ -369,9 +393,12 @@ func (s *Syncer) Sliced() bool {
 // when a push begins. Others, as Excluded, read other options meanwhile: no more than these are written.
 func (s *Syncer) with(b *Batch) (undo func(), err error) {
 	maxDelete, checksum, rules := s.cfg.MaxDelete, s.cfg.Checksum, s.cfg.Filter
-	spare := make([]string, len(b.Spare))
-	for i, name := range b.Spare {
-		spare[i] = "P /" + filter.Literal(s.transferName(name))
+	spare := make([]string, 0, len(b.Spare)+len(b.SpareIn))
+	for _, name := range b.Spare {
+		spare = append(spare, "P /"+filter.Literal(s.transferName(name)))
+	}
+	for _, dir := range b.SpareIn {
+		spare = append(spare, "P /"+inside(s.transferName(dir)))
 	}
 	if s.cfg.Filter, err = rules.Behind(spare...); err != nil {
 		s.cfg.Filter = rules
@@ -384,6 +411,33 @@ func (s *Syncer) with(b *Batch) (undo func(), err error) {
 		s.cfg.Checksum = true
 	}
 	return func() { s.cfg.MaxDelete, s.cfg.Checksum, s.cfg.Filter = maxDelete, checksum, rules }, nil
+}
+
+// inside is a pattern that matches each name in a directory of the transfer.
+func inside(dir string) string {
+	if dir == "." {
+		return "*"
+	}
+	return strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`).Replace(dir) + "/*"
+}
+
+// hiding are the rules for reading the source: what is to be spared and has something else in its place there is not sent,
+// since the target would make way for it.
+func (s *Syncer) hiding(spare []string) (*filter.List, error) {
+	var hidden []string
+	for _, name := range spare {
+		if _, err := os.Lstat(filepath.Join(s.WatchRoot(), name)); err == nil {
+			hidden = append(hidden, "H /"+filter.Literal(s.transferName(name)))
+		}
+	}
+	if len(hidden) == 0 {
+		return s.src.Filter, nil
+	}
+	rules, err := s.cfg.Filter.Behind(hidden...)
+	if err != nil {
+		return nil, fmt.Errorf("hide %q: %w", hidden, err)
+	}
+	return rules.At(s.place.root), nil
 }
 
 // guarded are the options for reading the source, with what must not be looked at: below
@@ -433,6 +487,11 @@ func (s *Syncer) push(ctx context.Context, tree *source.Tree, b Batch, j job) (R
 	j.prune = s.cfg.Delete && !s.suspect
 	if !j.prune {
 		plan.Missing, plan.Unsure = nil, nil
+	}
+	if b.Gone != nil {
+		unknown := func(name string) bool { return !b.knows(s.watchName(name)) }
+		plan.Missing = slices.DeleteFunc(plan.Missing, unknown)
+		plan.Unsure = slices.DeleteFunc(plan.Unsure, unknown)
 	}
 	j.moves = s.moves(tree, &b, hints, &plan)
 	rep, err := s.target.partial(ctx, tree, plan, j)

@@ -53,6 +53,7 @@ type variant struct {
 	exclude []string // rules
 	settle  time.Duration
 	state   string // where state is kept; "": anew for each
+	set     func(*Settings)
 }
 
 func variants() []variant {
@@ -242,6 +243,9 @@ func startWatch(t *testing.T, source, target, replica string, v variant) *watchi
 		if err := s.Filter.Exclude(e); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if v.set != nil {
+		v.set(&s)
 	}
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)

@@ -65,12 +65,16 @@ type deletions struct {
 	waiting map[string]time.Time // gone since; for the delay
 	spent   []spent              // in the last hour, oldest first
 	free    map[string]Held      // released, and not deleted yet
+	changed bool                 // held, beyond or free, since it was asked last
 }
 
 // spent is how many names a push was let delete.
 type spent struct {
 	At    time.Time `json:"at"`
 	Names int64     `json:"names"`
+	// path is what they are at and below, until it is known to be deleted: a push that fails comes again, and is
+	// not to count twice.
+	path string
 }
 
 // verdict is what is to be done about a name that is gone.
@@ -88,7 +92,7 @@ func newDeletions(limit Limit, delay time.Duration) *deletions {
 
 // active says whether anything is ever kept back.
 func (d *deletions) active() bool {
-	return d.limit.any() || d.delay > 0 || len(d.held) > 0 || len(d.free) > 0
+	return d.limit.any() || d.delay > 0 || len(d.held) > 0 || len(d.beyond) > 0 || len(d.free) > 0
 }
 
 // judge decides about path, with which names would go, of total that the target has. With deleteLater
@@ -114,18 +118,30 @@ func (d *deletions) judge(now time.Time, path string, names, total int64) (verdi
 		}
 	}
 	delete(d.waiting, path)
+	d.spent = slices.DeleteFunc(d.spent, func(s spent) bool { return s.path == path })
 	if names > d.left(now, total) {
 		d.hold(now, path, names)
 		return deleteHeld, 0
 	}
-	d.spend(now, names)
+	if d.spend(now, names); d.limit.any() {
+		d.spent[len(d.spent)-1].path = path
+	}
 	return deleteNow, 0
+}
+
+// spentFor ends that what was spent for path is given back if it comes again.
+func (d *deletions) spentFor(path string) {
+	for i := range d.spent {
+		if d.spent[i].path == path {
+			d.spent[i].path = ""
+		}
+	}
 }
 
 // hold keeps path's deletion back.
 func (d *deletions) hold(now time.Time, path string, names int64) Held {
 	h := Held{Path: path, Names: names, Since: now}
-	d.held[path] = h
+	d.held[path], d.changed = h, true
 	for p := range d.held {
 		if p != path && strings.HasPrefix(p, path+"/") {
 			delete(d.held, p)
@@ -139,7 +155,7 @@ func (d *deletions) stopped(now time.Time, path string) Held {
 	h, ok := d.beyond[path]
 	if !ok {
 		h = Held{Path: path, Since: now}
-		d.beyond[path] = h
+		d.beyond[path], d.changed = h, true
 	}
 	return h
 }
@@ -147,7 +163,7 @@ func (d *deletions) stopped(now time.Time, path string) Held {
 // spend counts names that a push may delete, or did.
 func (d *deletions) spend(now time.Time, names int64) {
 	if d.limit.any() && names > 0 {
-		d.spent = append(d.spent, spent{now, names})
+		d.spent = append(d.spent, spent{At: now, Names: names})
 	}
 }
 
@@ -166,8 +182,11 @@ func (d *deletions) back(path string) (was bool) {
 	_, was = d.held[path]
 	delete(d.held, path)
 	delete(d.waiting, path)
+	d.spentFor(path) // the target may have lost it meanwhile
+	d.changed = d.changed || was
 	if d.free[path].Names > 0 {
 		delete(d.free, path)
+		d.changed = true
 	}
 	return was
 }
@@ -180,17 +199,25 @@ func (d *deletions) release() []Held {
 	}
 	clear(d.held)
 	clear(d.beyond)
+	d.changed = d.changed || len(list) > 0
 	return list
 }
 
 // done says that the target has no more than the source at path and below.
 func (d *deletions) done(path string) {
+	_, free := d.free[path]
+	_, beyond := d.beyond[path]
+	d.changed = d.changed || free || beyond
 	delete(d.free, path)
 	delete(d.beyond, path)
+	d.spentFor(path)
 }
 
 func (d *deletions) list() []Held {
-	list := slices.AppendSeq(slices.Collect(maps.Values(d.held)), maps.Values(d.beyond))
+	return byPath(slices.AppendSeq(slices.Collect(maps.Values(d.held)), maps.Values(d.beyond)))
+}
+
+func byPath(list []Held) []Held {
 	slices.SortFunc(list, func(a, b Held) int { return cmp.Compare(a.Path, b.Path) })
 	return list
 }
@@ -202,6 +229,23 @@ func (d *deletions) heldAt(path string) (Held, bool) {
 		}
 		if p == "." {
 			return Held{}, false
+		}
+	}
+}
+
+// about is what was decided about path, or a directory above it, and is not over; names is how many it was about.
+func (d *deletions) about(path string) (names int64, ok bool) {
+	for p := path; ; p = parentOf(p) {
+		h, held := d.held[p]
+		f, free := d.free[p]
+		if _, waits := d.waiting[p]; held || waits || free && f.Names > 0 {
+			if p != path {
+				return 0, true
+			}
+			return max(h.Names, f.Names), true
+		}
+		if p == "." {
+			return 0, false
 		}
 	}
 }

@@ -71,7 +71,7 @@ func TestDeletionsLimit(t *testing.T) {
 
 // What is held outlives a restart, whatever its name is.
 func TestHeldWritten(t *testing.T) {
-	want := gateState{Held: []Held{{"a\xff\n", 3, noon}, {"b", 0, noon}}, Spent: []spent{{noon, 7}}}
+	want := gateState{Held: []Held{{"a\xff\n", 3, noon}, {"b", 0, noon}}, Spent: []spent{{At: noon, Names: 7}}}
 	text, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)
@@ -80,14 +80,32 @@ func TestHeldWritten(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(spent{})); diff != "" {
 		t.Error(diff)
 	}
 	var g gate
 	g.d = newDeletions(Limit{}, 0)
 	g.load(got)
-	if diff := cmp.Diff(want, g.save()); diff != "" {
+	if diff := cmp.Diff(want, g.save(), cmp.AllowUnexported(spent{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A push that fails comes again: what it may delete is counted once.
+func TestDeletionsCountedOnce(t *testing.T) {
+	d := newDeletions(Limit{Set: true, Names: 10}, 0)
+	for i := range 100 {
+		if v, _ := d.judge(noon.Add(time.Duration(i)*time.Minute), "a", 4, 0); v != deleteNow {
+			t.Fatalf("held at try %d", i)
+		}
+	}
+	now := noon.Add(100 * time.Minute)
+	if n := d.left(now, 0); n != 6 {
+		t.Errorf("left: %d", n)
+	}
+	d.done("a")
+	if v, _ := d.judge(now, "a", 4, 0); v != deleteNow || d.left(now, 0) != 2 {
+		t.Error("a name that was deleted, came back and went again counts again")
 	}
 }
 
@@ -138,7 +156,8 @@ func TestDeletionsModel(t *testing.T) {
 					t.Fatalf("%s was released", path)
 				}
 				if v == deleteNow && !released[path] {
-					went = append(went, spent{now, names})
+					went = append(went, spent{At: now, Names: names})
+					d.done(path)
 				}
 			}
 			sum := int64(0)

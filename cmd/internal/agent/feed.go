@@ -27,6 +27,7 @@ type feed struct {
 	back    <-chan struct{} // unless this is closed
 	flushed bool            // stop was seen
 	failed  bool            // something could not be pushed since
+	later   map[string]bool // paths that wait for a time since
 
 	inFlight atomic.Int64 // paths of the batch that is being pushed: for the last report
 
@@ -144,7 +145,20 @@ func (f *feed) drained() bool {
 		f.line.Flush()
 	}
 	pending, _ := f.line.Pending()
-	return f.failed || pending == 0
+	return f.failed || pending <= len(f.later)
+}
+
+// putOff gives back what is not to be pushed yet. A stop does not wait for it.
+func (f *feed) putOff(b syncer.Batch, after time.Duration) {
+	if f.flushed && after > 0 {
+		if f.later == nil {
+			f.later = map[string]bool{}
+		}
+		for _, p := range b.Paths {
+			f.later[p.Name] = true
+		}
+	}
+	f.line.Defer(toDebounce(b), after)
 }
 
 // Defer implements syncer.Feed.

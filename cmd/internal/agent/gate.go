@@ -1,8 +1,13 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
+	"io/fs"
+	"maps"
+	"path"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,19 +22,25 @@ type gate struct {
 	deletes bool   // names are deleted at all
 	// count is how many names the target has at and below a path, and altogether; known says that it is so.
 	count func(path string) (names, total int64, known bool)
+	// inside are the names that the target is thought to have directly in a directory, and which of them are directories.
+	// nil: nobody knows.
+	inside func(dir string) (names []string, isDir []bool, err error)
 
 	mu sync.Mutex // guards what follows
 	d  *deletions
 	// Of the batch that is being pushed.
 	gone    map[string]int64 // names that are to go, and how many each is
 	allowed int64            // names that may go
+	freed   bool             // it has something that was released
+	closed  bool             // it deletes nothing, so that what it does not delete is not held
 }
 
 // passed is what became of a batch.
 type passed struct {
 	batch syncer.Batch
 	later []deferred
-	held  []Held // since now
+	held  []Held   // since now
+	lost  []string // of later, what is spared until it was judged
 }
 
 // deferred is a path that is to be looked at again after a time.
@@ -42,16 +53,16 @@ type deferred struct {
 func (g *gate) pass(now time.Time, b syncer.Batch) passed {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.gone, g.allowed = map[string]int64{}, 0
+	g.begin()
 	if !g.deletes || !g.d.active() {
 		return passed{batch: b}
 	}
-	moved := map[string]bool{}
+	moved := map[string]string{}
 	for _, m := range b.Moves {
-		moved[m.From] = true
+		moved[m.From] = m.To
 	}
 	p := passed{batch: b}
-	p.batch.Paths = nil
+	p.batch.Paths, p.batch.Gone = nil, map[string]bool{}
 	_, total, _ := g.count(".")
 	type decision struct {
 		verdict
@@ -59,84 +70,202 @@ func (g *gate) pass(now time.Time, b syncer.Batch) passed {
 	}
 	decided := map[string]decision{}
 	for _, path := range b.Paths {
-		top, names := g.goes(path.Name)
+		top, names, gone := g.goes(path.Name)
+		if gone && names == 0 {
+			p.batch.Gone[top] = true
+		}
 		if names == 0 {
 			p.batch.Paths = append(p.batch.Paths, path)
 			continue
 		}
 		v, ok := decided[top]
 		if !ok {
-			switch {
-			case moved[top]: // it is not lost, it has another name
-				g.allowed += names
-			default:
+			lost := names
+			if to, ok := moved[top]; ok { // that is not lost, it has another name
+				lost -= g.present(to, names)
+				g.allowed += names - lost
+			}
+			if lost > 0 {
 				was := len(g.d.held)
-				v.verdict, v.wait = g.d.judge(now, top, names, total)
+				v.verdict, v.wait = g.d.judge(now, top, lost, total)
 				if v.verdict == deleteHeld && len(g.d.held) > was {
 					p.held = append(p.held, g.d.held[top])
 				} else if v.verdict == deleteNow {
-					g.allowed += names
+					g.allowed += lost
 				}
 			}
 			decided[top] = v
 		}
 		switch v.verdict {
 		case deleteNow:
-			g.gone[top] = names
+			g.gone[top], p.batch.Gone[top] = names, true
 			p.batch.Paths = append(p.batch.Paths, path)
 		case deleteLater:
 			p.later = append(p.later, deferred{path, v.wait})
 		}
 	}
-	g.bound(now, &p.batch, total)
+	g.looks(&p)
+	g.bound(now, &p, total)
 	return p
 }
 
+// begin forgets the last batch.
+func (g *gate) begin() {
+	g.gone, g.allowed, g.freed, g.closed = map[string]int64{}, 0, false, false
+}
+
 // verify bounds what a look at the target may delete.
-func (g *gate) verify(now time.Time, b *syncer.Batch) {
+func (g *gate) verify(now time.Time, b syncer.Batch) passed {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.gone, g.allowed = nil, 0
+	g.begin()
+	p := passed{batch: b}
 	if g.deletes && g.d.active() {
 		_, total, _ := g.count(".")
-		g.bound(now, b, total)
+		g.looks(&p)
+		g.bound(now, &p, total)
 	}
+	return p
+}
+
+// looks finds what looks at directories would find to be gone, without anybody having judged it: it is spared, and
+// judged by itself. What was released is looked at alone, since no limit bounds that.
+func (g *gate) looks(p *passed) {
+	for _, path := range p.batch.Paths {
+		g.freed = g.freed || g.d.isFree(path.Name)
+	}
+	paths := p.batch.Paths
+	p.batch.Paths = nil
+	for _, path := range paths {
+		if look := path.Tree || path.Level; look && g.freed && !g.d.isFree(path.Name) {
+			p.later = append(p.later, deferred{path, 0})
+			continue
+		} else if look && !g.freed {
+			p.lost = g.lost(p.lost, path.Name, path.Tree)
+		}
+		p.batch.Paths = append(p.batch.Paths, path)
+	}
+	for _, name := range p.lost {
+		p.later = append(p.later, deferred{syncer.Path{Name: name}, 0})
+	}
+}
+
+// lostMost is how many such names are told apart. Where there are more, nothing is deleted.
+const lostMost = 1 << 16
+
+// lost adds the topmost names that the target is thought to have in dir, and below it if deep is set, and the source
+// lacks.
+func (g *gate) lost(list []string, dir string, deep bool) []string {
+	var st unix.Stat_t
+	if g.inside == nil || len(list) > lostMost || unix.Lstat(filepath.Join(g.root, dir), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return list
+	}
+	names, isDir, err := g.inside(dir)
+	if err != nil {
+		return list
+	}
+	for i, base := range names {
+		name := path.Join(dir, base)
+		err := unix.Lstat(filepath.Join(g.root, name), &st)
+		there := err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+		switch _, decided := g.d.about(name); {
+		case decided || g.gone[name] > 0 || err != nil && !isGone(err):
+		case err != nil, isDir[i] && !there && g.countOf(name) > 1:
+			list = append(list, name)
+		case deep && isDir[i]:
+			list = g.lost(list, name, true)
+		}
+	}
+	return list
+}
+
+func (g *gate) countOf(name string) int64 {
+	n, _, _ := g.count(name)
+	return n
 }
 
 // bound says what a push may not delete, and how much it may: what was not judged may turn out to be
 // on the target alone.
-func (g *gate) bound(now time.Time, b *syncer.Batch, total int64) {
-	if b.Spare = g.d.spared(); len(b.Spare) > spareMost {
-		b.Spare, b.MaxDelete = nil, new(int64) // nothing at all, rather than one of these
+func (g *gate) bound(now time.Time, p *passed, total int64) {
+	b := &p.batch
+	spared := append(g.d.spared(), p.lost...)
+	var ok bool
+	if b.Spare, b.SpareIn, ok = coarser(spared, spareMost); !ok || len(p.lost) > lostMost {
+		g.close(p)
 		return
 	}
 	if !g.d.limit.any() {
 		return
 	}
 	most := g.allowed + g.d.left(now, total)
-	for _, path := range b.Paths {
-		if g.d.isFree(path.Name) {
-			most = -1
-		}
+	if g.freed {
+		most = -1
 	}
 	b.MaxDelete = &most
 }
 
-// spareMost is how many names a target is told to spare in a push.
+// close has the push delete nothing at all, rather than one of what is to be spared. What was to go comes again.
+func (g *gate) close(p *passed) {
+	b := &p.batch
+	b.Spare, b.SpareIn, b.MaxDelete, g.closed = nil, nil, new(int64), true
+	paths := b.Paths
+	b.Paths = nil
+	for _, path := range paths {
+		if top, _, gone := g.goes(path.Name); gone && (g.gone[top] > 0 || b.Gone[top]) {
+			p.later = append(p.later, deferred{path, closedWait})
+			continue
+		}
+		b.Paths = append(b.Paths, path)
+	}
+	b.Gone = map[string]bool{}
+	clear(g.gone)
+}
+
+// closedWait is when a deletion comes again that could not be told to the target beside all that is spared.
+const closedWait = time.Minute
+
+// spareMost is how many names, and directories, a target is told to spare in a push.
 const spareMost = 1000
+
+// coarser puts directories in the place of names in them, the most crowded first, until most are left. It fails where there
+// are more directories than that.
+func coarser(names []string, most int) (rest, dirs []string, ok bool) {
+	if len(names) <= most {
+		return names, nil, true
+	}
+	crowds := map[string]int{}
+	for _, name := range names {
+		crowds[parentOf(name)]++
+	}
+	list := slices.SortedFunc(maps.Keys(crowds), func(a, b string) int {
+		return cmp.Or(cmp.Compare(crowds[b], crowds[a]), cmp.Compare(a, b))
+	})
+	left := len(names)
+	taken := map[string]bool{}
+	for _, dir := range list {
+		if left <= most {
+			break
+		}
+		left -= crowds[dir]
+		taken[dir], dirs = true, append(dirs, dir)
+	}
+	rest = slices.DeleteFunc(names, func(name string) bool { return taken[parentOf(name)] })
+	return rest, dirs, len(dirs) <= most
+}
 
 // goes says how many names pushing name would delete on the target, and which is the topmost: name
 // or a directory above it that is gone, or name itself where something else stands now. None: 0.
-func (g *gate) goes(name string) (top string, names int64) {
+func (g *gate) goes(name string) (top string, names int64, gone bool) {
 	var st unix.Stat_t
 	err := unix.Lstat(filepath.Join(g.root, name), &st)
 	have, _, known := g.count(name)
+	was, _ := g.d.about(name)
 	switch {
-	case err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR && have > 1:
-		return name, have - 1 // what was below the directory that it was
+	case err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR && max(have, was) > 1:
+		return name, max(have-1, was), false // what was below the directory that it was
 	case !isGone(err) || name == ".":
 		g.d.back(name)
-		return name, 0
+		return name, 0, false
 	}
 	top = name
 	for parent := parentOf(top); parent != "."; parent = parentOf(parent) {
@@ -148,11 +277,26 @@ func (g *gate) goes(name string) (top string, names int64) {
 	if top != name {
 		have, _, known = g.count(top)
 	}
-	if known && have == 0 {
+	was, about := g.d.about(top)
+	if known && have == 0 && !about {
 		g.d.back(top)
-		return top, 0 // the target never had it
+		return top, 0, true // the target never had it
 	}
-	return top, max(have, 1)
+	return top, max(have, was, 1), true
+}
+
+// present is how many names are at name and below, counted up to most.
+func (g *gate) present(name string, most int64) (n int64) {
+	_ = filepath.WalkDir(filepath.Join(g.root, name), func(_ string, _ fs.DirEntry, err error) error {
+		if err == nil {
+			n++
+		}
+		if n >= most {
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return n
 }
 
 // isGone says that err, of lstat, is that of a name that is not there.
@@ -163,14 +307,18 @@ func isGone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(er
 func (g *gate) pushed(now time.Time, b *syncer.Batch, rep *syncer.Report) (stopped []Held) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if more := rep.Stats.Deleted - g.allowed; more > 0 {
+	if more := rep.Stats.Deleted - g.allowed; more > 0 && !g.freed {
 		g.d.spend(now, more)
 	}
+	if rep.DeletesHeld && g.closed {
+		return nil
+	}
 	if rep.DeletesHeld {
+		for _, top := range slices.Sorted(maps.Keys(g.gone)) {
+			stopped = append(stopped, g.d.hold(now, top, g.gone[top]))
+		}
 		for _, p := range b.Paths {
-			if names, ok := g.gone[p.Name]; ok {
-				stopped = append(stopped, g.d.hold(now, p.Name, names))
-			} else if p.Tree || p.Level {
+			if g.gone[p.Name] == 0 && (p.Tree || p.Level) {
 				stopped = append(stopped, g.d.stopped(now, p.Name))
 			}
 		}
@@ -211,16 +359,33 @@ func (g *gate) held() []Held {
 	return g.d.list()
 }
 
+// waiting is how many names are gone and wait for their time.
+func (g *gate) waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.d.waiting)
+}
+
+// news says whether what is to be kept has changed since it was asked last.
+func (g *gate) news() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	was := g.d.changed
+	g.d.changed = false
+	return was
+}
+
 // gateState is what outlives a restart.
 type gateState struct {
 	Held  []Held  `json:"held,omitempty"`
+	Free  []Held  `json:"free,omitempty"` // released
 	Spent []spent `json:"spent,omitempty"`
 }
 
 func (g *gate) save() gateState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return gateState{Held: g.d.list(), Spent: g.d.spent}
+	return gateState{Held: g.d.list(), Free: byPath(slices.Collect(maps.Values(g.d.free))), Spent: slices.Clone(g.d.spent)}
 }
 
 func (g *gate) load(s gateState) {
@@ -232,6 +397,9 @@ func (g *gate) load(s gateState) {
 		} else {
 			g.d.beyond[h.Path] = h
 		}
+	}
+	for _, h := range s.Free {
+		g.d.free[h.Path] = h
 	}
 	g.d.spent = s.Spent
 }

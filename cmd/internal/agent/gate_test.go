@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,8 +92,53 @@ func TestGateMoves(t *testing.T) {
 	g := &gate{root: root, deletes: true, d: newDeletions(Limit{Set: true, Names: 5}, time.Hour),
 		count: func(string) (int64, int64, bool) { return 70, 100, true }}
 	b := syncer.Batch{Paths: []syncer.Path{{Name: "new", Tree: true}, {Name: "old"}}, Moves: []syncer.Move{{From: "old", To: "new"}}}
+	// Most of it went from its new place, too.
+	if p := g.pass(noon, b); len(p.batch.Paths) != 1 || len(p.later) != 1 || len(p.batch.Gone) != 0 {
+		t.Errorf("%+v", p)
+	}
+	for i := range 69 {
+		put(t, filepath.Join(root, "new", strconv.Itoa(i)), "")
+	}
 	if p := g.pass(noon, b); len(p.batch.Paths) != 2 || *p.batch.MaxDelete != 75 {
 		t.Errorf("%+v", p.batch)
+	}
+}
+
+// TestGateCrowd: much that waits does not keep what is due from being deleted, nor is that held.
+func TestGateCrowd(t *testing.T) {
+	for name, file := range map[string]string{"in one directory": "d/%d", "each in its own": "d%d/f"} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			if err := os.Mkdir(filepath.Join(root, "d"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			g := &gate{root: root, deletes: true, d: newDeletions(Limit{}, time.Minute),
+				count: func(string) (int64, int64, bool) { return 1, 1 << 20, true }}
+			first := syncer.Batch{Paths: []syncer.Path{{Name: "first"}}}
+			g.pass(noon, first)
+			var crowd syncer.Batch
+			for i := range 5 * spareMost {
+				name := fmt.Sprintf(file, i)
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				crowd.Paths = append(crowd.Paths, syncer.Path{Name: name})
+			}
+			g.pass(noon.Add(time.Second), crowd)
+			now := noon.Add(time.Minute)
+			p := g.pass(now, first)
+			g.pushed(now, &p.batch, &syncer.Report{DeletesHeld: len(p.batch.Paths) > 0 && p.batch.MaxDelete != nil})
+			if held := g.held(); len(held) > 0 || len(p.batch.Paths)+len(p.later) != 1 {
+				t.Errorf("held: %v; %+v", held, p)
+			}
+			for range 3 {
+				now = now.Add(time.Minute)
+				if p := g.pass(now, crowd); len(p.batch.Paths) == len(crowd.Paths) {
+					return
+				}
+			}
+			t.Error("never due")
+		})
 	}
 }
 

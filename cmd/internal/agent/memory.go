@@ -141,11 +141,15 @@ func (m *memory) check(s *Settings) error {
 		if known && was == now {
 			continue
 		}
-		if known && m.store.Known() {
-			m.log.Info("everything is compared with the target", zap.String("reason", map[string]string{
-				keyOptions: "the options are not those of the last run",
-				keyTarget:  "another directory stands at the target's place",
-			}[key]))
+		if m.store.Known() {
+			reason := "it is not known for which options and which target"
+			if known {
+				reason = map[string]string{
+					keyOptions: "the options are not those of the last run",
+					keyTarget:  "another directory stands at the target's place",
+				}[key]
+			}
+			m.log.Info("everything is compared with the target", zap.String("reason", reason))
 			if err := m.store.Forget(); err != nil {
 				return err
 			}
@@ -221,7 +225,7 @@ func (m *memory) count(path string) (names, total int64, known bool) {
 			return 0, 0, false
 		}
 	}
-	return names, m.store.Total(), m.known()
+	return names, m.store.Total(), m.known() && !m.store.Doubted(path)
 }
 
 // narrowMost is up to how many paths the tree is narrowed down to. Beyond it a comparison with the target
@@ -257,6 +261,9 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer
 	switch {
 	case errors.Is(err, errTooMany):
 		m.log.Info("so much differs that everything is compared with the target", zap.Int("more_than", narrowMost))
+		return b
+	case errors.Is(err, state.ErrRebuilt):
+		m.trouble(err)
 		return b
 	case err != nil:
 		m.begun = false
@@ -318,6 +325,7 @@ func (m *memory) end(arrived bool, pushed []syncer.Path, failed []state.Path) {
 func (m *memory) trouble(err error) {
 	if errors.Is(err, state.ErrRebuilt) {
 		m.log.Warn("what was known of the target is lost, everything is compared with it", zap.Error(err))
+		m.source, m.mounts, m.target = "", nil, "" // to be kept again
 		m.all()
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -29,6 +31,7 @@ type replica struct {
 	gate   *gate
 	verify *verifier
 	record *record
+	lost   bool              // what is kept beside the index is to be kept again
 	around []debounce.Change // directories that the last run may have left something in
 }
 
@@ -50,9 +53,14 @@ func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica,
 	r.j.pending = func() int { paths, _ := r.line.Pending(); return paths }
 	r.line = debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay), Quiet: quietFor(s.Quieter)})
 	r.gate = &gate{root: r.push.WatchRoot(), deletes: s.Delete, count: r.memory.count, d: newDeletions(s.DeleteLimit, s.DeleteDelay)}
+	if r.memory.is() {
+		r.gate.inside = r.memory.store.Names
+	}
 	r.verify = &verifier{every: s.VerifyEvery, checksum: s.VerifyChecksum, ended: r.verified,
 		bind: func(b *syncer.Batch) {
-			r.gate.verify(time.Now(), b)
+			p := r.gate.verify(time.Now(), *b)
+			*b = p.batch
+			r.putOff(&p)
 			r.record.pushing(b)
 		}}
 	r.recall()
@@ -71,7 +79,10 @@ func (r *replica) remember(cfg *syncer.Config) error {
 		return err
 	}
 	m := r.memory
-	m.all = func() { r.line.Add(debounce.Change{Path: ".", Tree: true}) }
+	m.all = func() {
+		r.lost = true
+		r.line.Add(debounce.Change{Path: ".", Tree: true})
+	}
 	m.recall(keySource, &m.source)
 	m.recall(keyMounts, &m.mounts)
 	m.recall(keyFailed, &cfg.Failed)
@@ -88,6 +99,9 @@ func (r *replica) recall() {
 		r.gate.load(kept)
 		if n := len(kept.Held); n > 0 {
 			r.log.Warn("deletions are held since the last run; lockstep release lets them go", zap.Int("held", n), zap.String("first", kept.Held[0].Path))
+		}
+		for _, h := range kept.Free {
+			r.line.Add(debounce.Change{Path: h.Path, Tree: h.Names == 0})
 		}
 		r.memory.recall(keyVerified, &last)
 		if r.memory.known() {
@@ -148,12 +162,13 @@ func (r *replica) add(seen []watcher.Change, changes []debounce.Change) {
 // prepare has the last word about what is pushed: subtrees are narrowed down to what differs, deletions
 // are let through or kept back, and what goes is noted.
 func (r *replica) prepare(ctx context.Context, b syncer.Batch) syncer.Batch {
-	if r.push.Look(ctx) == nil { // else the push says what is wrong with the source, and nothing can be said about names in it
+	if b.Err = r.push.Look(ctx); b.Err == nil { // else nothing can be said about names in the source, and the push fails as the look did
 		levels := r.push.Sliced()
 		for i := range b.Paths {
 			b.Paths[i].Level = b.Paths[i].Level && levels
 		}
 		b = r.pass(r.memory.narrow(ctx, b, levels))
+		r.keepGate(false)
 		if len(b.Paths) == 0 {
 			r.idle()
 			return b
@@ -167,11 +182,16 @@ func (r *replica) prepare(ctx context.Context, b syncer.Batch) syncer.Batch {
 // pass has the gate decide about deletions.
 func (r *replica) pass(b syncer.Batch) syncer.Batch {
 	p := r.gate.pass(time.Now(), b)
-	for _, l := range p.later {
-		r.line.Defer(toDebounce(syncer.Batch{Paths: []syncer.Path{l.path}, Oldest: b.Oldest}), l.after)
-	}
+	r.putOff(&p)
 	r.tellHeld(p.held)
 	return p.batch
+}
+
+// putOff has what a batch was not let do come again.
+func (r *replica) putOff(p *passed) {
+	for _, l := range p.later {
+		r.feed.putOff(syncer.Batch{Paths: []syncer.Path{l.path}, Oldest: p.batch.Oldest}, l.after)
+	}
 }
 
 func (r *replica) tellHeld(held []Held) {
@@ -184,7 +204,13 @@ func (r *replica) tellHeld(held []Held) {
 	}
 	r.log.Error("deletions are held: they are more than --max-delete allows within an hour; lockstep release lets them go, and what comes back is held no more",
 		zap.Int("paths", len(held)), zap.Int64("names", names), zap.Stringer("max_delete", r.s.DeleteLimit), zap.String("first", held[0].Path))
-	r.memory.keep(keyDeletions, r.gate.save())
+}
+
+// keepGate notes what is held and released, if that is news.
+func (r *replica) keepGate(spent bool) {
+	if r.gate.news() || spent {
+		r.memory.keep(keyDeletions, r.gate.save())
+	}
 }
 
 // idle notes that there was nothing to push.
@@ -207,13 +233,14 @@ func (r *replica) observe(o syncer.Outcome) {
 		return
 	}
 	stopped := r.gate.pushed(time.Now(), &o.Batch, &o.Report)
-	r.memory.end(!o.Report.Partial, o.Batch.Paths, failedPaths(&o.Report, stopped))
+	// A source that was not trusted with deletions has not brought about what it says.
+	arrived := !o.Report.Partial && !r.push.Suspect()
+	r.memory.end(arrived, o.Batch.Paths, failedPaths(&o, stopped))
 	r.memory.keepPlaces(r.push, r.s.Target)
-	if o.Report.Stats.Deleted > 0 && r.s.DeleteLimit.any() {
-		r.memory.keep(keyDeletions, r.gate.save())
-	}
+	r.keepGate(r.lost || o.Report.Stats.Deleted > 0 && r.s.DeleteLimit.any())
 	r.tellHeld(stopped)
-	if o.Ledger {
+	if r.lost || o.Ledger {
+		r.lost = false
 		r.memory.keep(keyFailed, r.push.Failed())
 	}
 	r.j.observe(o)
@@ -223,8 +250,19 @@ func (r *replica) observe(o syncer.Outcome) {
 }
 
 // failedPaths are what of a push did not arrive.
-func failedPaths(rep *syncer.Report, stopped []Held) []state.Path {
+func failedPaths(o *syncer.Outcome, stopped []Held) []state.Path {
 	var failed []state.Path
+	rep := &o.Report
+	for _, name := range o.Batch.Spare {
+		if covered(o.Batch.Paths, name) {
+			failed = append(failed, state.Path{Name: name, Tree: true})
+		}
+	}
+	for _, dir := range o.Batch.SpareIn {
+		if covered(o.Batch.Paths, dir) {
+			failed = append(failed, state.Path{Name: dir, Tree: true})
+		}
+	}
 	for _, p := range rep.Problems {
 		failed = append(failed, state.Path{Name: p.Path, Tree: true})
 	}
@@ -237,6 +275,13 @@ func failedPaths(rep *syncer.Report, stopped []Held) []state.Path {
 		}
 	}
 	return failed
+}
+
+// covered says whether name is one of paths, or below a tree of them.
+func covered(paths []syncer.Path, name string) bool {
+	return slices.ContainsFunc(paths, func(p syncer.Path) bool {
+		return p.Name == name || p.Tree && (p.Name == "." || strings.HasPrefix(name, p.Name+"/"))
+	})
 }
 
 // verified takes how a verification went.

@@ -129,7 +129,8 @@ func (r *replica) status() Status {
 	s.Paths, s.Oldest = r.line.Pending()
 	s.Known = r.memory.known()
 	s.Failed, s.Held, s.Verify = r.push.Failed(), r.gate.held(), r.verify.status()
-	dirty := s.Paths
+	waiting := r.gate.waiting()
+	dirty := max(s.Paths-waiting, 0)
 	if !verify {
 		dirty += s.InFlight
 	}
@@ -143,17 +144,27 @@ func (r *replica) status() Status {
 	case !begun:
 		s.State, s.Text = StateStarting, "the first push is not done"
 	case len(s.Held) > 0:
-		s.State, s.Text = StateHeld, fmt.Sprintf("%s waits for lockstep release", count(len(s.Held), "deletion"))
+		s.State, s.Text = StateHeld, countVerb(len(s.Held), "deletion", "waits", "wait")+" for lockstep release"
 	case len(s.Failed) > 0:
 		s.State, s.Text = StatePartial, fmt.Sprintf("%s could not be brought over", count(len(s.Failed), "path"))
 	case dirty > 0:
 		s.State, s.Text = StatePushing, fmt.Sprintf("%s to be pushed%s", count(dirty, "path"), behind)
 	case verify:
 		s.State, s.Text = StateVerifying, "in step as far as is known; being compared"
+	case waiting > 0:
+		s.State, s.Text = StateInStep, fmt.Sprintf("everything is on the target; %s for --delete-delay", countVerb(waiting, "deletion", "waits", "wait"))
 	default:
 		s.State, s.Text = StateInStep, "everything is on the target"
 	}
 	return s
+}
+
+// countVerb is "1 deletion waits", "2 deletions wait".
+func countVerb(n int, what, one, more string) string {
+	if n == 1 {
+		more = one
+	}
+	return count(n, what) + " " + more
 }
 
 // count is "1 path", "2 paths".

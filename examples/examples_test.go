@@ -89,7 +89,8 @@ func (s *setting) write(t *testing.T, name, text string, mode os.FileMode) strin
 func (s *setting) command(ctx context.Context, script string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, script)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(s.dir, "bin")+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(s.dir, "bin")+":"+os.Getenv("PATH"),
+		"STATE_DIRECTORY="+filepath.Join(s.dir, "state"))
 	return cmd
 }
 

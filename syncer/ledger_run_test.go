@@ -123,7 +123,7 @@ func run(t *testing.T, s *syncer.Syncer, q *timed) *keeping {
 // until waits for a condition, and fails with what was pushed where it does not come.
 func (r *keeping) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -336,18 +336,20 @@ func TestLedgerChaos(t *testing.T) {
 	var g sync.WaitGroup
 	defer g.Wait()
 	g.Go(func() {
-		for rng, fixed := rand.New(rand.NewPCG(1, 2)), []string{}; ; {
+		for rng := rand.New(rand.NewPCG(1, 2)); ; {
 			select {
 			case <-ctx.Done():
-				for _, name := range fixed {
-					setFlags(name, 0)
+				for _, dir := range []string{r.dst, mirror} { // what was fixed may have another name by now
+					for _, name := range allBelow(dir) {
+						setFlags(name, 0)
+					}
 				}
 				return
 			case <-time.After(20 * time.Millisecond):
 			}
 			for i, dir := range []string{r.dst, mirror} {
-				if name := anyBelow(dir, rng); setFlags(name, unix.STATX_ATTR_IMMUTABLE) == nil {
-					fixed = append(fixed, name)
+				if all := allBelow(dir); len(all) > 0 {
+					setFlags(all[rng.IntN(len(all))], unix.STATX_ATTR_IMMUTABLE)
 				}
 				runs[i].q.Defer(syncer.Full(), 0)
 			}
@@ -371,17 +373,13 @@ func TestLedgerChaos(t *testing.T) {
 	}
 }
 
-// anyBelow is a file or directory below dir.
-func anyBelow(dir string, rng *rand.Rand) string {
-	var names []string
+// allBelow are the files and directories below dir.
+func allBelow(dir string) (names []string) {
 	filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
 		if err == nil && p != dir && (d.IsDir() || d.Type().IsRegular()) {
 			names = append(names, p)
 		}
 		return nil
 	})
-	if len(names) == 0 {
-		return ""
-	}
-	return names[rng.IntN(len(names))]
+	return names
 }

@@ -257,3 +257,14 @@ func TestFailedOf(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// A problem with what cannot be looked at speaks for all that is below.
+func TestFailedIsTree(t *testing.T) {
+	src, _, s := pair(t)
+	write(t, src+"/f", "f")
+	for name, want := range map[string]bool{"a": true, "a/b": false, "f": false, "gone": false, "f/x": true} { // ENOTDIR stands in for EACCES, which root does not get
+		if f := s.failedOf(Problem{Path: name, Err: syscall.EACCES}); f.Tree != want {
+			t.Errorf("%s: tree %v", name, f.Tree)
+		}
+	}
+}

@@ -15,13 +15,14 @@ const leftoverMax = 1 << 12
 // again, but nobody would look for names beside them. So the next push does, where it may delete.
 type leftovers map[string]bool
 
-// with adds the directories to what is pushed.
-func (l leftovers) with(paths []Path) []Path {
+// with adds the directories to what is pushed, or the whole tree where there are too many, or where the
+// target cannot be looked at in levels.
+func (l leftovers) with(paths []Path, sliced bool) []Path {
 	if len(l) == 0 || slices.Contains(paths, Path{Name: ".", Tree: true}) {
 		return paths
 	}
 	all := append([]Path{}, paths...)
-	if len(l) > leftoverMax {
+	if len(l) > leftoverMax || !sliced {
 		return append(all, Path{Name: ".", Tree: true})
 	}
 	for dir := range l {
@@ -32,7 +33,7 @@ func (l leftovers) with(paths []Path) []Path {
 
 // note learns from how a push of paths ended.
 func (l leftovers) note(paths []Path, rep *Report, err error) {
-	if err == nil {
+	if err == nil && !rep.Partial && len(rep.Problems) == 0 {
 		clear(l)
 	}
 	switch {
@@ -42,7 +43,8 @@ func (l leftovers) note(paths []Path, rep *Report, err error) {
 		}
 	default:
 		for _, p := range rep.Problems {
-			if isAny(p.Err, unix.EIO, unix.ENOSPC, unix.EDQUOT, unix.EROFS) { // which may have kept a name from being removed, too
+			switch failedOf(p).Errno {
+			case unix.EIO, unix.ENOSPC, unix.EDQUOT, unix.EROFS: // which may have kept a name from being removed, too
 				l.add(p.Path)
 			}
 		}

@@ -18,7 +18,7 @@ func TestLeftovers(t *testing.T) {
 	}{
 		{"broke", Report{}, broke, []string{".", "a"}},
 		{"refused files", Report{Partial: true}, nil, []string{".", "a"}},
-		{"one file", Report{Problems: []Problem{{Path: "d/e/f", Err: errors.New("EIO")}}}, nil, []string{"d/e"}},
+		{"one file", Report{Problems: []Problem{{Path: "d/e/f", Err: newPeerError("rsync: [receiver] rename \"/d/e/.f.x\" (in m) -> \"d/e/f\": Input/output error (5)")}}}, nil, []string{"d/e"}},
 		{"could not begin", Report{}, &Failure{Code: CodeSocket, Err: errors.New("refused")}, nil},
 		{"no source", Report{}, fmt.Errorf("%w: gone", ErrRoot), nil},
 		{"went well", Report{}, nil, nil},
@@ -27,7 +27,7 @@ func TestLeftovers(t *testing.T) {
 			l := leftovers{}
 			l.note(batch, &tt.rep, tt.err)
 			var got []string
-			for _, p := range l.with(nil) {
+			for _, p := range l.with(nil, true) {
 				if p.Level {
 					got = append(got, p.Name)
 				}
@@ -35,8 +35,11 @@ func TestLeftovers(t *testing.T) {
 			if slices.Sort(got); !slices.Equal(got, tt.want) {
 				t.Errorf("looks into %q, want %q", got, tt.want)
 			}
-			if full := []Path{{Name: ".", Tree: true}}; len(l.with(full)) != 1 {
+			if full := []Path{{Name: ".", Tree: true}}; len(l.with(full, true)) != 1 {
 				t.Error("all of the tree is looked at, and something besides")
+			}
+			if got := l.with(nil, false); len(l) > 0 && !slices.Equal(got, []Path{{Name: ".", Tree: true}}) {
+				t.Errorf("without levels it looks at %v", got)
 			}
 			before := len(l)
 			if l.note(batch, &Report{}, &Failure{Code: CodeSocket, Err: errors.New("refused")}); len(l) != before {
@@ -59,7 +62,7 @@ func TestLeftoversAreBounded(t *testing.T) {
 	if len(l) > leftoverMax+1 {
 		t.Errorf("%d directories", len(l))
 	}
-	if got := l.with([]Path{{Name: "x"}}); !slices.Equal(got, []Path{{Name: "x"}, {Name: ".", Tree: true}}) {
+	if got := l.with([]Path{{Name: "x"}}, true); !slices.Equal(got, []Path{{Name: "x"}, {Name: ".", Tree: true}}) {
 		t.Errorf("pushes %d paths", len(got))
 	}
 }

@@ -125,7 +125,7 @@ func TestOutageDiskFull(t *testing.T) {
 // A daemon's disk that is full, and its quota, are told by the daemon's words.
 func TestOutageDaemonDiskFull(t *testing.T) {
 	for _, tt := range []struct{ name, options, remedy string }{
-		{"space", "size=1m", "free space or inodes"},
+		{"space", "size=1m", "make room"},
 		{"quota", "size=64m,usrquota,usrquota_block_hardlimit=1m", "raise the quota"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestOutageDaemonDiskFull(t *testing.T) {
 			must(t, os.WriteFile(ballast, make([]byte, 800_000), 0o600))
 			must(t, os.Chown(ballast, 65534, 65534))
 			run.change("g", noise(1, 600_000))
-			run.fails(syncer.ClassOperator, tt.remedy, r.config().Target.String())
+			run.refuses("g", syncer.ClassOperator, tt.remedy)
 			must(t, os.Remove(ballast))
 			run.converges()
 		})

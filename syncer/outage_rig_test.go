@@ -143,6 +143,15 @@ func (r *running) fails(class syncer.Class, words ...string) ended {
 	return e
 }
 
+// refuses waits for a push whose one failing path is name, with words in what can be done about it.
+func (r *running) refuses(name string, class syncer.Class, words string) {
+	r.t.Helper()
+	e := r.next()
+	if e.Err != nil || len(e.Failed) != 1 || e.Failed[0].Path != name || e.Failed[0].Class != class || !strings.Contains(e.Failed[0].Remedy(), words) {
+		r.t.Errorf("%v, failed %+v", e.Err, e.Failed)
+	}
+}
+
 // succeeds waits until a push arrives; those that fail before are passed over.
 func (r *running) succeeds() ended {
 	r.t.Helper()

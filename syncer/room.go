@@ -29,8 +29,9 @@ func (s *Syncer) Failed() []Failed {
 	return s.ledger.all()
 }
 
-// failedOf begins an entry for a problem. What is a directory here is pushed again with all that is in it,
-// unless only its attributes could not be set.
+// failedOf begins an entry for a problem. What is a directory here, or cannot be looked at, is pushed again with
+// all that is in it, unless only its attributes could not be set. Below a directory without permissions the
+// problem names what is at the top for all that changed below it.
 func (s *Syncer) failedOf(p Problem) Failed {
 	f := failedOf(p)
 	var refused *peerError
@@ -39,7 +40,7 @@ func (s *Syncer) failedOf(p Problem) Failed {
 		return f
 	}
 	st, err := os.Lstat(filepath.Join(s.WatchRoot(), p.Path))
-	f.Tree = err == nil && st.IsDir()
+	f.Tree = err == nil && st.IsDir() || err != nil && !errors.Is(err, os.ErrNotExist)
 	return f
 }
 

@@ -326,8 +326,8 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 		r.withheld = s.withheld(b.Paths)
 	}
 	asked := b.Paths
-	if s.cfg.Delete && s.pushed && s.Sliced() {
-		b.Paths = s.leftover.with(asked)
+	if s.cfg.Delete && s.pushed && !s.place.single {
+		b.Paths = s.leftover.with(asked, s.Sliced())
 	}
 	rep, full, err := s.push(ctx, tree, b, j)
 	if err != nil && ctx.Err() != nil {

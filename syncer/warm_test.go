@@ -137,3 +137,15 @@ func TestInteropWarmEnds(t *testing.T) {
 		t.Errorf("%d connections for two pushes", got)
 	}
 }
+
+// A connection is made ahead while a batch ends that asked for more than the options: the race detector
+// tells if they share something.
+func TestInteropWarmOptions(t *testing.T) {
+	r, _, s := newWarmRig(t)
+	most := int64(3)
+	for range 5 {
+		write(t, r.in("d/f"), "other")
+		r.mustBeWhole(s.Push(t.Context(), syncer.Batch{Verify: true, Checksum: true, MaxDelete: &most, Paths: []syncer.Path{{Name: "d", Level: true}}}))
+	}
+	r.equal()
+}

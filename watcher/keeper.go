@@ -87,7 +87,7 @@ type looked struct {
 type job struct {
 	kind    jobKind
 	paths   pathSet
-	blind   []string // places without events
+	blind   []string // places that are told of if they were looked at
 	scan    index.Scan
 	differs int
 	took    time.Duration
@@ -241,7 +241,10 @@ func (k *keeper) start(ctx context.Context, kind jobKind, paths pathSet) {
 	}
 	k.working, k.kind, k.tainted = true, kind, false
 	pace := k.pace(ctx, kind)
-	j := job{kind: kind, paths: paths, blind: k.blind()}
+	j := job{kind: kind, paths: paths}
+	if kind != jobCompare {
+		j.blind = k.blind()
+	}
 	k.spawn(func() {
 		begin := time.Now()
 		j.work(ctx, k, pace)
@@ -277,10 +280,6 @@ const entryCost = 3 * time.Microsecond
 
 func (j *job) work(ctx context.Context, k *keeper, pace func(int)) {
 	var single []string
-	blind := make(pathSet, len(j.blind))
-	for _, place := range j.blind {
-		blind[place] = true
-	}
 	for _, p := range slices.Sorted(maps.Keys(j.paths)) {
 		if !j.paths[p] {
 			single = append(single, p)
@@ -291,9 +290,7 @@ func (j *job) work(ctx context.Context, k *keeper, pace func(int)) {
 			// nobody was told of it.
 			if j.kind == jobCompare || !within(d.Path, p) {
 				j.differs++
-				// A file may have been made after the last look, been pushed with what that found, and be gone
-				// again. Then all that differs is the directory.
-				k.tell(d, !d.Tree && !d.Content && !d.Gone && anyAbove(d.Path, func(p string) bool { return blind[p] }))
+				k.tell(d)
 			}
 		}
 		if j.kind == jobBuild {
@@ -309,24 +306,24 @@ func (j *job) work(ctx context.Context, k *keeper, pace func(int)) {
 		}
 	}
 	j.scan.Unsettled = append(j.scan.Unsettled, k.idx.Look(single)...)
-	if j.kind != jobCompare {
-		j.tellBlind(k, blind)
-	}
+	j.tellBlind(k)
 }
 
 // tellBlind tells of what was just looked at and may have changed before that without an event.
-func (j *job) tellBlind(k *keeper, blind pathSet) {
-	if len(blind) == 0 {
+func (j *job) tellBlind(k *keeper) {
+	if len(j.blind) == 0 {
 		return
 	}
+	blind := make(map[string]bool, len(j.blind))
 	for _, place := range j.blind {
+		blind[place] = true
 		if anyAbove(place, func(p string) bool { return j.paths[p] }) {
-			k.tell(index.Difference{Path: place, Tree: true}, false)
+			k.tell(index.Difference{Path: place, Tree: true})
 		}
 	}
 	for p, tree := range j.paths {
 		if anyAbove(p, func(place string) bool { return blind[place] }) {
-			k.tell(index.Difference{Path: p, Tree: tree, Content: true}, false)
+			k.tell(index.Difference{Path: p, Tree: tree, Content: true})
 		}
 	}
 }
@@ -346,8 +343,11 @@ func within(path, dir string) bool {
 	return dir == "." || path == dir || len(path) > len(dir) && path[len(dir)] == '/' && path[:len(dir)] == dir
 }
 
-// tell hands a difference to the session; level says that the names in it may differ, too.
-func (k *keeper) tell(d index.Difference, level bool) {
+// tell hands a difference to the session. Of a directory the names in it may differ, too: a file may have been made
+// after the last look, been pushed with what that found, and be gone again. Then all that differs is
+// the directory.
+func (k *keeper) tell(d index.Difference) {
+	level := !d.Tree && !d.Content && !d.Gone // of anything else than a directory it says no more
 	k.mu.Lock()
 	k.found = append(k.found, Change{Path: d.Path, Tree: d.Tree, Level: level, Content: d.Content})
 	k.mu.Unlock()

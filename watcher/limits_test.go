@@ -222,3 +222,33 @@ func TestLongName(t *testing.T) {
 		t.Errorf("want nothing polled, got %+v", s)
 	}
 }
+
+// TestUnreadableAbove makes a directory below one that loses its permissions before the event is looked at. Then
+// nobody can say what it is; once that is possible again it is watched.
+func TestUnreadableAbove(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() == 0 && os.Getenv(childEnv) == "" {
+		nobody := uint32(65534)
+		inChild(t, &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, Pdeathsig: syscall.SIGKILL,
+		})
+		return
+	}
+	root := t.TempDir()
+	mkdir(t, root+"/d")
+	h, gate := startGated(t, Config{Root: root, PollInterval: 20 * time.Millisecond})
+	mkdir(t, root+"/d/new")
+	must(t, os.Chmod(root+"/d", 0))
+	t.Cleanup(func() { _ = os.Chmod(root+"/d", 0o700) })
+	close(gate.open)
+	h.await("polling", func() bool { return h.w.Stats().Polled == 1 })
+	must(t, os.Chmod(root+"/d", 0o700))
+	h.await("watches", func() bool { s := h.w.Stats(); return s.Polled == 0 && s.Watches == 3 })
+	h.sync()
+	h.take()
+	write(t, root+"/d/new/f", "")
+	h.sync()
+	if !h.has(Change{Path: "d/new/f", Content: true}) {
+		t.Errorf("event missing, got %v", h.take())
+	}
+}

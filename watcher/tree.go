@@ -133,6 +133,12 @@ func (t *tree) lookAgain(ctx context.Context, abs, rel string, op Op) {
 	case dir:
 		t.addTree(ctx, abs)
 		t.marks.add(Change{Path: rel, Tree: true, Content: true})
+	case errors.Is(err, unix.EACCES) && !t.shallow: // below a directory without permissions: it may be one, too
+		if n != nil {
+			t.forget(n)
+		}
+		t.poll(abs, pollUnreadable, err)
+		t.marks.add(Change{Path: rel, Tree: true, Content: true})
 	default:
 		if n != nil {
 			t.forget(n)

@@ -34,7 +34,7 @@ type Change struct {
 	Path string
 	// Tree says that anything at or below Path may differ.
 	Tree bool
-	// Level says that Path is a directory in which names may have come and gone unseen: those in it may
+	// Level says that, if Path is a directory, names may have come and gone in it unseen: those in it may
 	// differ, too, but not what is below its subdirectories.
 	Level bool
 	// Content says that the bytes of Path may have changed: equal size and mtime prove nothing.

@@ -35,6 +35,7 @@ func tinySizes() sizes {
 		StartDirs: 100, StartRuns: 1,
 		EventWork: works()[:1], EventTime: 200 * time.Millisecond, // the limits stay: other tests rely on them. TestWrite does all works.
 		IdleFiles: 40, IdleTime: 200 * time.Millisecond,
+		OutageFiles: 40, OutageChanges: 200, OutageQuiet: 200 * time.Millisecond,
 	}
 }
 

@@ -36,8 +36,11 @@ func newLockstep(w *world, targets ...*target) *lockstep {
 	}
 	l.log = filepath.Join(w.c.Out, l.name+".log")
 	l.args = []string{w.c.Lockstep, "--watch", "--delete", "--no-tune", "--watch-backend=" + w.plan.Backend}
-	if w.c.StateDir {
+	switch {
+	case w.plan.Keeps:
 		l.args = append(l.args, "--state-dir="+filepath.Join(w.dir, "state", l.name))
+	case w.c.StateDir:
+		l.args = append(l.args, "--state-dir=none")
 	}
 	l.args = append(l.args, w.plan.Flags...)
 	l.args = append(l.args, w.c.Options...)

@@ -37,6 +37,7 @@ type config struct {
 type plan struct {
 	Bind    bool     // the source is a mount of its own, which can go away and leave an empty directory
 	Joint   bool     // one lockstep serves all targets, else each has its own
+	Keeps   bool     // lockstep keeps its state from run to run
 	NoDAC   bool     // lockstep runs without the right to pass over permissions
 	Backend string   // of watching
 	Flags   []string // for lockstep
@@ -79,6 +80,7 @@ func newPlan(c config) (plan, error) {
 		Bind: rng.IntN(2) == 0,
 		// -e is for all remote targets of a command line, daemons too.
 		Joint:   rng.IntN(2) == 0 && len(c.Targets) > 1 && c.Several && !slices.Contains(c.Targets, kindSSH),
+		Keeps:   rng.IntN(4) > 0 && c.StateDir,
 		NoDAC:   rng.IntN(4) == 0,
 		Backend: []string{"auto", "inotify"}[rng.IntN(2)],
 		Flags:   flagSets[rng.IntN(len(flagSets))],
@@ -172,6 +174,9 @@ func (p plan) String() string {
 	}
 	if p.Joint {
 		words = append(words, "one for all targets")
+	}
+	if p.Keeps {
+		words = append(words, "with state")
 	}
 	if p.NoDAC {
 		words = append(words, "without CAP_DAC_*")

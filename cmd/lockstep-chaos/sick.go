@@ -49,12 +49,8 @@ func playSick(argument []byte) error {
 	if err := syscall.Stat(at.Backing, &st); err != nil {
 		return err
 	}
-	loopback := &fusefs.LoopbackRoot{Path: at.Backing, Dev: st.Dev}
-	loopback.NewNode = func(*fusefs.LoopbackRoot, *fusefs.Inode, string, *syscall.Stat_t) fusefs.InodeEmbedder {
-		return &sickNode{fusefs.LoopbackNode{RootData: loopback}}
-	}
-	root := loopback.NewNode(nil, nil, "", nil)
-	loopback.RootNode = root
+	root := &sickNode{fusefs.LoopbackNode{RootData: &fusefs.LoopbackRoot{Path: at.Backing, Dev: st.Dev}}}
+	root.RootData.RootNode = root
 	never := time.Duration(0) // nothing is remembered by the kernel: others look at the backing directly
 	s := &sick{RawFileSystem: fusefs.NewNodeFS(root, &fusefs.Options{EntryTimeout: &never, AttrTimeout: &never, NullPermissions: true})}
 	server, err := fuse.NewServer(s, at.Mount, &fuse.MountOptions{FsName: "sick", DirectMountStrict: true, MaxWrite: 128 << 10})
@@ -74,6 +70,11 @@ func playSick(argument []byte) error {
 
 // sickNode changes the owner of a symlink itself: go-fuse 2.9.0 that of what it leads to.
 type sickNode struct{ fusefs.LoopbackNode }
+
+// WrapChild implements fusefs.NodeWrapChilder: each node is one of these.
+func (n *sickNode) WrapChild(context.Context, fusefs.InodeEmbedder) fusefs.InodeEmbedder {
+	return &sickNode{fusefs.LoopbackNode{RootData: n.RootData}}
+}
 
 func (n *sickNode) Setattr(ctx context.Context, f fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	uid, newUID := in.GetUID()

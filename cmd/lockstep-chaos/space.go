@@ -117,6 +117,10 @@ func playSeed(argument []byte) error {
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
+	// lockstep notes there who writes where on this machine, and each run is a machine of its own.
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount /run: %w", err)
+	}
 	r := runSeed(context.Background(), c)
 	return writeResult(c.Out, r)
 }

@@ -112,7 +112,7 @@ func (w *world) without() []string {
 	if w.plan.NoDAC { // what it cannot read would stay so
 		acts = append(acts, "chmod", "chown")
 	}
-	if !w.c.StateDir { // after a restart size and mtime are all that it has to go by, as rsync
+	if !w.plan.Keeps { // after a restart size and mtime are all that it has to go by, as rsync
 		acts = append(acts, "rewrite and set mtime back")
 	}
 	return acts

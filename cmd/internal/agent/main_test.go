@@ -16,6 +16,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	os.Setenv(places.RunDirEnv, dir)
+	os.Setenv("STATE_DIRECTORY", dir+"/state")
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(dir)
 		os.Exit(code)

@@ -59,6 +59,7 @@ type memory struct {
 	// all is called when nothing is known any more: everything is to be pushed.
 	all func()
 
+	begun  bool          // the whole tree was told of
 	push   *state.Push   // of the batch that is being pushed
 	batch  []syncer.Path // its paths
 	failed error         // why what goes on cannot be noted: told
@@ -227,35 +228,33 @@ func (m *memory) count(path string) (names, total int64, known bool) {
 	return names, m.store.Total(), m.known() && !m.store.Doubted(path)
 }
 
-// narrowMost is up to how many paths a subtree is narrowed down to. Beyond it a comparison with the target
+// narrowMost is up to how many paths the tree is narrowed down to. Beyond it a comparison with the target
 // costs little more than the list of them.
 const narrowMost = 1 << 17
 
 var errTooMany = errors.New("too many differ")
 
-// narrow puts in place of each subtree that may differ what of it does, but for those that are to be pushed
-// whole.
-func (m *memory) narrow(ctx context.Context, b syncer.Batch, whole func(path string) bool) syncer.Batch {
-	var trees []state.Path
-	var paths []syncer.Path
-	all := false
-	for _, p := range b.Paths {
-		if !p.Tree || whole(p.Name) {
-			paths = append(paths, p)
-			continue
-		}
-		trees = append(trees, state.Path{Name: p.Name, Tree: true})
-		all = all || p.Name == "."
-	}
-	if len(trees) == 0 || !m.known() {
+// narrow puts in place of the whole tree, when it is told of for the first time, what of it differs from what
+// the target was brought to. Later subtrees are pushed as such: they are told of where events were lost, and a name
+// that came, was found by a push of the directory above, and went is on the target without being known here. For
+// the same reason the names of a directory that differs are looked at, if the target can be looked at in levels.
+func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer.Batch {
+	root := syncer.Path{Name: ".", Tree: true}
+	at := slices.IndexFunc(b.Paths, func(p syncer.Path) bool { return p.Name == root.Name && p.Tree })
+	if !m.is() || m.begun || at < 0 {
 		return b
 	}
-	scan, err := m.store.Differs(ctx, trees, func(list []state.Path) error {
+	m.begun = true
+	if !m.known() {
+		return b
+	}
+	paths := slices.Delete(slices.Clone(b.Paths), at, at+1)
+	scan, err := m.store.Differs(ctx, []state.Path{{Name: ".", Tree: true}}, func(list []state.Path) error {
 		if len(paths)+len(list) > narrowMost {
 			return errTooMany
 		}
 		for _, p := range list {
-			paths = append(paths, syncer.Path{Name: p.Name, Tree: p.Tree, Content: true})
+			paths = append(paths, syncer.Path{Name: p.Name, Tree: p.Tree, Level: levels && !p.Tree, Content: true})
 		}
 		return nil
 	})
@@ -267,15 +266,14 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, whole func(path str
 		m.trouble(err)
 		return b
 	case err != nil:
+		m.begun = false
 		if ctx.Err() == nil {
 			m.log.Warn("the source could not be compared with what is known of the target", zap.Error(err))
 		}
 		return b
 	}
-	if all {
-		m.log.Info("compared with what the target was last brought to", zap.Int64("entries", scan.Entries),
-			zap.Int64("differ", scan.Differs), zap.Duration("took", rounded(scan.Took)))
-	}
+	m.log.Info("compared with what the target was last brought to", zap.Int64("entries", scan.Entries),
+		zap.Int64("differ", scan.Differs), zap.Duration("took", rounded(scan.Took)))
 	b.Paths = paths
 	return b
 }

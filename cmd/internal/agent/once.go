@@ -45,7 +45,10 @@ func once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 	}
 	defer push.Close() // nothing is kept after one push
 	if !s.DryRun {
-		release, err := s.claim(func(err error) {
+		release, err := s.claim(func(err error) { // no concern of most
+			if s.Verbose == 0 {
+				return
+			}
 			p.error(fmt.Errorf("whether another sync writes to the same place is not known: %w", err))
 		})
 		if err != nil {

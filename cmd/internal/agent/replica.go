@@ -110,11 +110,8 @@ func (r *replica) recall() {
 				r.verify.dirs = r.memory.store.Dirs
 			}
 		}
-		dirty := r.memory.store.Dirty()
-		r.line.Add(fromState(dirty)...)
 		if s := &r.s; s.Delete && r.memory.known() && r.push.Sliced() {
-			r.around = levelsAround(dirty)
-			r.line.Add(r.around...)
+			r.around = levelsAround(r.memory.store.Dirty())
 		}
 	}
 	if last.Ended.IsZero() {
@@ -166,7 +163,11 @@ func (r *replica) add(seen []watcher.Change, changes []debounce.Change) {
 // are let through or kept back, and what goes is noted.
 func (r *replica) prepare(ctx context.Context, b syncer.Batch) syncer.Batch {
 	if b.Err = r.push.Look(ctx); b.Err == nil { // else nothing can be said about names in the source, and the push fails as the look did
-		b = r.pass(r.memory.narrow(ctx, b, r.gate.isFree))
+		levels := r.push.Sliced()
+		for i := range b.Paths {
+			b.Paths[i].Level = b.Paths[i].Level && levels
+		}
+		b = r.pass(r.memory.narrow(ctx, b, levels))
 		r.keepGate(false)
 		if len(b.Paths) == 0 {
 			r.idle()
@@ -348,14 +349,6 @@ func levelsAround(paths []state.Path) []debounce.Change {
 			seen[dir] = true
 			changes = append(changes, debounce.Change{Path: dir, Level: true})
 		}
-	}
-	return changes
-}
-
-func fromState(paths []state.Path) []debounce.Change {
-	changes := make([]debounce.Change, len(paths))
-	for i, p := range paths {
-		changes[i] = debounce.Change{Path: p.Name, Tree: p.Tree, Content: true}
 	}
 	return changes
 }

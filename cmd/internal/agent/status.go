@@ -35,6 +35,7 @@ type Status struct {
 	Paths       int       `json:"paths"`           // dirty: to be pushed
 	Oldest      time.Time `json:"oldest,omitzero"` // when the first of them was seen: the target lags behind since
 	InFlight    int       `json:"in_flight"`       // paths that are being pushed
+	Known       bool      `json:"known"`           // what the target has is known: a restart sends what differs, and no more
 	LastSuccess time.Time `json:"last_success,omitzero"`
 
 	Error  *StatusError    `json:"error,omitempty"` // that is going on
@@ -126,6 +127,7 @@ func (r *replica) status() Status {
 	s, begun, verify := r.record.s, r.record.begun, r.record.verify
 	r.record.mu.Unlock()
 	s.Paths, s.Oldest = r.line.Pending()
+	s.Known = r.memory.known()
 	s.Failed, s.Held, s.Verify = r.push.Failed(), r.gate.held(), r.verify.status()
 	waiting := r.gate.waiting()
 	dirty := max(s.Paths-waiting, 0)

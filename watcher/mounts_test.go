@@ -176,8 +176,9 @@ func TestMountedTwice(t *testing.T) {
 		t.Cleanup(func() { _ = unix.Unmount(root+point, unix.MNT_DETACH) })
 	}
 	h := start(t, Config{Root: root, PollInterval: 50 * time.Millisecond})
-	if s := h.w.Stats(); s.Watches != 3 || s.Polled == 0 {
-		t.Errorf("want root, a and a/d watched and the rest polled, got %+v", s)
+	// Below a there is d, below b the root once more, which is watched already. Which of the two is looked at first, is watched.
+	if s := h.w.Stats(); s.Watches != 2 && s.Watches != 3 || s.Polled == 0 {
+		t.Errorf("want the root and a with a/d, or b, watched and the rest polled, got %+v", s)
 	}
 	if got := h.logged(zapcore.WarnLevel, "cannot be watched"); len(got) == 0 || got[0].ContextMap()["reason"] != pollTwice.String() {
 		t.Errorf("want a warning, got:\n%s", h.logText())

@@ -452,7 +452,7 @@ func TestSingleFile(t *testing.T) {
 			src, dst := dirs(t)
 			write(t, filepath.Join(src, "one"), "one")
 			write(t, filepath.Join(src, "two"), "two")
-			write(t, filepath.Join(dst, "file"), "old")
+			write(t, filepath.Join(dst, "file"), "older") // the same size and time would be the same file
 			mkdir(t, dst, "dir")
 			so := sourceOptions(archive)
 			so.Prefix = "one"

@@ -49,6 +49,7 @@ const (
 	keyFailed    = "failed"    // []syncer.Failed
 	keyDeletions = "deletions" // gateState
 	keyVerified  = "verified"  // VerifyStatus
+	keyRunning   = "running"   // whether a run began that has not ended
 )
 
 // memory is what a replica knows of its target from run to run. The methods of a nil memory do nothing.
@@ -59,13 +60,14 @@ type memory struct {
 	// all is called when nothing is known any more: everything is to be pushed.
 	all func()
 
-	begun  bool          // the whole tree was told of
-	push   *state.Push   // of the batch that is being pushed
-	batch  []syncer.Path // its paths
-	failed error         // why what goes on cannot be noted: told
-	source string        // as keySource has it
-	mounts []string      // as keyMounts has it
-	target string        // as keyTarget has it
+	running bool          // this run began
+	begun   bool          // the whole tree was told of
+	push    *state.Push   // of the batch that is being pushed
+	batch   []syncer.Path // its paths
+	failed  error         // why what goes on cannot be noted: told
+	source  string        // as keySource has it
+	mounts  []string      // as keyMounts has it
+	target  string        // as keyTarget has it
 }
 
 func (m *memory) is() bool { return m != nil }
@@ -193,8 +195,25 @@ func (m *memory) close() {
 	if !m.is() {
 		return
 	}
+	if m.running {
+		m.keep(keyRunning, false)
+	}
 	if err := m.store.Close(); err != nil {
 		m.log.Warn("what is known of the target was not kept in full", zap.Error(err))
+	}
+}
+
+// unclean says that the last run was killed.
+func (m *memory) unclean() (was bool) {
+	m.recall(keyRunning, &was)
+	return was
+}
+
+// runs notes that a run begins.
+func (m *memory) runs() {
+	if m.is() {
+		m.running = true
+		m.keep(keyRunning, true)
 	}
 }
 

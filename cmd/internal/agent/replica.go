@@ -32,7 +32,8 @@ type replica struct {
 	verify *verifier
 	record *record
 	lost   bool              // what is kept beside the index is to be kept again
-	around []debounce.Change // directories that the last run may have left something in
+	around []debounce.Change // directories that the last run, which was killed, may have left something in
+	all    bool              // it may have done so anywhere
 }
 
 func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica, error) {
@@ -110,8 +111,8 @@ func (r *replica) recall() {
 				r.verify.dirs = r.memory.store.Dirs
 			}
 		}
-		if s := &r.s; s.Delete && r.memory.known() && r.push.Sliced() {
-			r.around = levelsAround(r.memory.store.Dirty())
+		if r.s.Delete && r.memory.unclean() {
+			r.lookAgain()
 		}
 	}
 	if last.Ended.IsZero() {
@@ -133,9 +134,16 @@ func (r *replica) run(ctx, drain context.Context) error {
 	defer stopServing()
 	r.feed = newFeed(r.line, drain)
 	r.feed.verify = r.verify
+	r.memory.runs()
 	r.feed.prepare = func(b syncer.Batch) syncer.Batch { return r.prepare(ctx, b) }
-	if len(r.around) > 0 {
-		late := time.AfterFunc(lateLook, func() { r.line.Add(r.around...) })
+	if len(r.around) > 0 || r.all {
+		late := time.AfterFunc(lateLook, func() {
+			r.line.Add(r.around...)
+			if r.all {
+				r.verify.ask(false)
+				r.feed.interrupt()
+			}
+		})
 		defer late.Stop()
 	}
 	var g errgroup.Group
@@ -334,6 +342,17 @@ func (r *replica) tellEnd() {
 		fields = append(fields, zap.Duration("oldest", rounded(time.Since(oldest))))
 	}
 	r.log.Warn("stopped with changes unsent; the next start sends them", fields...)
+}
+
+// lookAgain finds what is to be looked at once more after a run that was killed.
+func (r *replica) lookAgain() {
+	dirty := r.memory.store.Dirty()
+	switch t, err := syncer.ParseTarget(r.s.Target); {
+	case r.memory.known() && r.push.Sliced():
+		r.around = levelsAround(dirty)
+	case err == nil && t.Remote(): // on a local target nobody goes on
+		r.all = len(dirty) > 0
+	}
 }
 
 // lateLook is when the directories of what was in flight at the end of the last run are looked at once more: a

@@ -49,6 +49,9 @@ type Batch struct {
 	Oldest time.Time // when the earliest of the changes was seen
 	Moves  []Move    // in the order in which they happened
 
+	// Since, where it is not zero, says that files with a ctime from then on are compared by content: they may have been
+	// rewritten without size and time telling.
+	Since time.Time
 	// Spare are names that are not deleted, nor what is below them, unless they are among Paths: relative to
 	// the watched directory.
 	Spare []string
@@ -321,6 +324,9 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 			j.since = b.Oldest
 		}
 		j.since = j.since.Add(-sinceSlack)
+	}
+	if !b.Since.IsZero() {
+		j.since = b.Since.Add(-sinceSlack)
 	}
 	if r, ok := s.target.(*remote); ok {
 		r.withheld = s.withheld(b.Paths)

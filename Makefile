@@ -61,8 +61,8 @@ chaos-faults: ## faults alone: kill -9, cut links, full disks, … ; CHAOS="-fau
 bench: deps build ## measure beside rsync: latency, burst, delta, memory
 	$(GO) run ./cmd/lockstep-bench -lockstep ./$(BIN) $(BENCH)
 
-soak: deps build ## memory while a tree of 100,000 files changes for SOAK (1h)
-	$(GO) run ./cmd/lockstep-bench -lockstep ./$(BIN) -only memory -churn $(SOAK)
+soak: deps build ## what it has in use while a tree of 100,000 files changes for SOAK (1h)
+	$(GO) run ./cmd/lockstep-bench -lockstep ./$(BIN) -only soak -churn $(SOAK)
 
 check: lint test race fuzz ## what must pass before a change goes in
 

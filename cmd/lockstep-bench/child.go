@@ -53,7 +53,9 @@ func (b *bench) timedState(program string, args ...string) (time.Duration, *os.P
 type watching struct {
 	cmd    *exec.Cmd
 	ctx    context.Context // ends when the program does, with the reason
+	to     place
 	log    string
+	state  string        // its --state-dir
 	exited chan struct{} // closed after the program was waited for
 	err    error         // how it ended; to be read after exited
 }
@@ -75,13 +77,37 @@ func (b *bench) watch(src string, to place, options ...string) (*watching, error
 		return nil, fmt.Errorf("start %q: %w", cmd.Args, err)
 	}
 	ctx, cancel := context.WithCancelCause(b.ctx)
-	w := &watching{cmd: cmd, ctx: ctx, log: name, exited: make(chan struct{})}
+	w := &watching{cmd: cmd, ctx: ctx, to: to, log: name, state: state, exited: make(chan struct{})}
 	go func() {
 		w.err = cmd.Wait()
 		cancel(fmt.Errorf("lockstep --watch to %s ended: %v", to.kind, w.err))
 		close(w.exited)
 	}()
 	return w, nil
+}
+
+// watchKinds starts one to a place of each kind. The caller ends those that it returns, also beside an error.
+func (b *bench) watchKinds(src string) (all []*watching, err error) {
+	for _, kind := range kinds() {
+		to, err := b.place(kind)
+		if err != nil {
+			return all, err
+		}
+		w, err := b.watch(src, to)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, w)
+	}
+	return all, nil
+}
+
+// stopAll ends them all.
+func stopAll(all []*watching, err error) error {
+	for _, w := range all {
+		err = w.stop(err)
+	}
+	return err
 }
 
 // stop ends the program with SIGTERM, and adds to err how that went and what its log says. It is

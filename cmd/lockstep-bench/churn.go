@@ -1,17 +1,15 @@
 package main
 
 import (
-	"context"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 )
 
-// churn changes a tree everywhere and keeps its size: names go and come back. It returns the number
-// of changes when ctx ends.
-func churn(ctx context.Context, t tree, seed uint64, rate int) (int, error) {
+// churn is for pace: each call changes the tree somewhere, and all keep its size, for names go and come back.
+func churn(t tree, seed uint64) func(int) error {
 	rng := rand.New(rand.NewPCG(5, seed))
-	return pace(ctx, rate, func(int) error {
+	return func(int) error {
 		name := t.file(rng.IntN(t.spec.Files))
 		path := filepath.Join(t.dir, name)
 		switch rng.IntN(20) {
@@ -46,5 +44,5 @@ func churn(ctx context.Context, t tree, seed uint64, rate int) (int, error) {
 		}
 		_, err := rewrite(t.dir, name)
 		return err
-	})
+	}
 }

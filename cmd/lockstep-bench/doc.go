@@ -17,6 +17,10 @@
 //     processor, and whether the kernel's queue overflows.
 //   - idle: what "lockstep --watch" needs where nothing happens.
 //   - memory: what "lockstep --watch" takes after the first push and after a time of churn.
+//   - targets: one of three daemons is stopped for a minute under load; the latency of the other two beside that
+//     when none is, in turn, and the time until the third has caught up.
+//   - soak: a tree changes for a long time (-churn); memory, descriptors, threads, goroutines and the size of
+//     the state, once a minute. It is an error if descriptors or goroutines grow. It runs only if it is named.
 //   - outage: the same, and of a processor, while the daemon is gone and the tree changes several times over;
 //     then the time until the replica is exact.
 //

@@ -23,11 +23,7 @@ func (b *bench) idle() (err error) {
 	}
 	var names []string
 	var watched []*watching
-	defer func() {
-		for _, w := range watched {
-			err = w.stop(err)
-		}
-	}()
+	defer func() { err = stopAll(watched, err) }()
 	for _, backend := range backends() {
 		for _, index := range []string{"on", "off"} {
 			to, err := b.place("local")

@@ -12,7 +12,7 @@ const limitsDir = "/proc/sys/fs/inotify/"
 
 // watchedDirs is how many directories are watched at once at the most.
 func (s *sizes) watchedDirs() int {
-	files := max(s.MemoryFiles, slices.Max(s.LatencyTrees), 2*s.IdleFiles, s.OutageFiles)
+	files := max(s.MemoryFiles, s.SoakFiles, slices.Max(s.LatencyTrees), 2*s.IdleFiles, s.OutageFiles)
 	return max(2*files/filesPerDir, s.StartDirs)
 }
 

@@ -55,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // execute is a run after its command line was understood.
 func execute(ctx context.Context, o options, stdout, stderr io.Writer) int {
-	ctx, cancel := context.WithTimeout(ctx, maxTime+o.sizes.ChurnTime)
+	ctx, cancel := context.WithTimeout(ctx, maxTime+o.sizes.ChurnTime+2*time.Duration(o.sizes.StopRuns)*o.sizes.StopTime)
 	defer cancel()
 	b, err := newBench(ctx, o, stderr)
 	if err != nil {
@@ -83,7 +83,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.dir, "dir", "", "work in a new directory below `DIR`, up to 12 GiB (default: the system's temporary directory; with -short /dev/shm where it has 1 GiB)")
 	fs.BoolVar(&o.json, "json", false, "print JSON")
 	fs.StringVar(&o.only, "only", "", "measure these alone, a `list` of "+strings.Join(measurementNames(), ","))
-	churn := fs.Duration("churn", 0, "change the tree for so long while memory is measured (default 1m, with -short 10s)")
+	churn := fs.Duration("churn", 0, "change the tree for so long in memory and in soak (default 1m, with -short 10s)")
+	stop := fs.Duration("stop", 0, "stop a target for so long, several times, in targets (default 1m, with -short 3s and once)")
+	rate := fs.Int("rate", 0, "make so many changes a second in soak (default 500)")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -93,7 +95,16 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if *churn > 0 {
 		o.sizes.ChurnTime = *churn
 	}
+	if *stop > 0 {
+		o.sizes.StopTime = *stop
+	}
+	if *rate > 0 {
+		o.sizes.SoakRate = *rate
+	}
 	err := checkOnly(o.only)
+	if *churn < 0 || *stop < 0 || *rate < 0 {
+		err = errors.Join(err, errors.New("-churn, -stop and -rate cannot be less than 0, which is the default"))
+	}
 	if fs.NArg() > 0 {
 		err = errors.Join(err, fmt.Errorf("arguments are not understood: %q", fs.Args()))
 	}

@@ -25,33 +25,20 @@ func (b *bench) memory() (err error) {
 	if err != nil {
 		return err
 	}
-	var watched []*watching
-	var places []place
-	defer func() {
-		for _, w := range watched {
-			err = w.stop(err)
-		}
-	}()
-	for _, kind := range kinds() {
-		to, err := b.place(kind)
-		if err != nil {
-			return err
-		}
-		w, err := b.watch(t.dir, to)
-		if err != nil {
-			return err
-		}
-		watched, places = append(watched, w), append(places, to)
-	}
-	first, err := b.memoryInStep(t, watched, places)
+	watched, err := b.watchKinds(t.dir)
+	defer func() { err = stopAll(watched, err) }()
 	if err != nil {
 		return err
 	}
-	halfway, half, err := b.memoryChurned(t, 1, watched, places)
+	first, err := b.memoryInStep(t, watched)
 	if err != nil {
 		return err
 	}
-	end, rest, err := b.memoryChurned(t, 2, watched, places)
+	halfway, half, err := b.memoryChurned(t, 1, watched)
+	if err != nil {
+		return err
+	}
+	end, rest, err := b.memoryChurned(t, 2, watched)
 	if err != nil {
 		return err
 	}
@@ -76,29 +63,29 @@ func (b *bench) memoryRows(r row, during string, u usage) {
 }
 
 // memoryChurned changes the tree for half of the time.
-func (b *bench) memoryChurned(t tree, seed uint64, watched []*watching, places []place) ([]usage, int, error) {
+func (b *bench) memoryChurned(t tree, seed uint64, watched []*watching) ([]usage, int, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, b.sizes.ChurnTime/2)
 	defer cancel()
-	changes, err := churn(ctx, t, seed, churnRate)
+	changes, err := pace(ctx, churnRate, churn(t, seed))
 	if err != nil {
 		return nil, changes, err
 	}
-	after, err := b.memoryInStep(t, watched, places)
+	after, err := b.memoryInStep(t, watched)
 	return after, changes, err
 }
 
 // memoryInStep waits until all replicas are equal, and returns the memory then, and the peak since
 // it was called the last time.
-func (b *bench) memoryInStep(t tree, watched []*watching, places []place) ([]usage, error) {
+func (b *bench) memoryInStep(t tree, watched []*watching) ([]usage, error) {
 	entries, err := snapshot(t.dir)
 	if err != nil {
 		return nil, err
 	}
-	for i, w := range watched {
-		if _, err := await(w.ctx, entries, places[i].dir); err != nil {
+	for _, w := range watched {
+		if _, err := await(w.ctx, entries, w.to.dir); err != nil {
 			return nil, err
 		}
-		if err := b.soonEqual(w.ctx, t.dir, places[i].dir); err != nil {
+		if err := b.soonEqual(w.ctx, t.dir, w.to.dir); err != nil {
 			return nil, err
 		}
 	}

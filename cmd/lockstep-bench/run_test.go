@@ -32,6 +32,8 @@ func tinySizes() sizes {
 		FirstFiles: 40, FirstPairs: 1, NothingPairs: 1,
 		SmallFiles: 40, SmallPairs: 1, ManyFiles: 200, ManyPairs: 1,
 		MemoryFiles: 40, ChurnTime: 200 * time.Millisecond,
+		SoakFiles: 40, SoakRate: 500, SoakEvery: 50 * time.Millisecond,
+		TargetFiles: 40, StopTime: 300 * time.Millisecond, StopRuns: 1,
 		StartDirs: 100, StartRuns: 1,
 		EventWork: works()[:1], EventTime: 200 * time.Millisecond, // the limits stay: other tests rely on them. TestWrite does all works.
 		IdleFiles: 40, IdleTime: 200 * time.Millisecond,
@@ -49,20 +51,7 @@ func script(t *testing.T, text string) string {
 func TestEndToEnd(t *testing.T) {
 	syncertest.SkipUnderRace(t, "lockstep is measured as it is built for use, without it")
 	syncertest.NeedRsync(t)
-	lockstep := filepath.Join(t.TempDir(), "lockstep")
-	if out, err := exec.Command("go", "build", "-o", lockstep, "../lockstep").CombinedOutput(); err != nil {
-		t.Fatalf("build lockstep: %v\n%s", err, out)
-	}
-	dir := t.TempDir()
-	var stdout, stderr strings.Builder
-	o := options{lockstep: lockstep, rsync: "rsync", dir: dir, json: true, sizes: tinySizes()}
-	if code := execute(t.Context(), o, &stdout, &stderr); code != 0 {
-		t.Fatalf("exit code %d\n%s", code, stderr.String())
-	}
-	var got results
-	if err := json.Unmarshal([]byte(stdout.String()), &got); err != nil {
-		t.Fatalf("%v:\n%s", err, stdout.String())
-	}
+	got, _ := measured(t, "", tinySizes())
 	rows := map[string]int{}
 	for _, r := range got.Rows {
 		rows[r.Measurement]++
@@ -74,14 +63,60 @@ func TestEndToEnd(t *testing.T) {
 			t.Errorf("a change of 4 KiB in 1 MiB took %v and %v bytes", *r.Lockstep, *r.Rsync)
 		}
 	}
-	for _, name := range []string{"latency", "burst", "delta", "first push", "nothing to do", "memory", "new data", "new text", "small files", "many files", "move", "start", "events", "idle"} {
+	for _, name := range []string{"latency", "burst", "delta", "first push", "nothing to do", "memory", "new data", "new text", "small files", "many files", "move", "start", "events", "idle", "targets"} {
 		if rows[name] == 0 {
 			t.Errorf("no row of %q in %v", name, rows)
 		}
 	}
+	if rows["soak"] > 0 {
+		t.Error("soak was measured, and not named")
+	}
+}
+
+// TestSoak: the curve has what is used at rest before, while the tree changes, and at rest after.
+func TestSoak(t *testing.T) {
+	syncertest.SkipUnderRace(t, "lockstep is measured as it is built for use, without it")
+	syncertest.NeedRsync(t)
+	sizes := tinySizes()
+	sizes.ChurnTime = time.Second // twenty samples are due: a few come about on any machine
+	got, told := measured(t, "soak", sizes)
+	if len(got.Rows) == 0 || len(got.Soak) < 6 {
+		t.Fatalf("%d rows, %d samples", len(got.Rows), len(got.Soak))
+	}
+	for _, s := range got.Soak {
+		if s.Descriptors < 5 || s.Goroutines < 5 || s.Threads < 2 || s.Resident < 1 || s.Peak < s.Resident || s.State <= 0 {
+			t.Errorf("%+v", s)
+		}
+		if !strings.Contains(told, s.line()) {
+			t.Errorf("it was not told of %q but:\n%s", s.line(), told)
+		}
+	}
+	if last := got.Soak[len(got.Soak)-1]; last.Changes < 10 || last.Seconds <= 0 {
+		t.Errorf("at the end: %+v", last)
+	}
+}
+
+// measured is a run with a lockstep that is built for it, which goes well and leaves nothing behind, and what it
+// told meanwhile.
+func measured(t *testing.T, only string, s sizes) (got results, told string) {
+	t.Helper()
+	lockstep := filepath.Join(t.TempDir(), "lockstep")
+	if out, err := exec.Command("go", "build", "-o", lockstep, "../lockstep").CombinedOutput(); err != nil {
+		t.Fatalf("build lockstep: %v\n%s", err, out)
+	}
+	dir := t.TempDir()
+	var stdout, stderr strings.Builder
+	o := options{lockstep: lockstep, rsync: "rsync", dir: dir, json: true, only: only, sizes: s}
+	if code := execute(t.Context(), o, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, stderr.String())
+	}
+	if err := json.Unmarshal([]byte(stdout.String()), &got); err != nil {
+		t.Fatalf("%v:\n%s", err, stdout.String())
+	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("%d names are left in the directory, %v", len(left), err)
 	}
+	return got, stderr.String()
 }
 
 // TestWrongResults: a program that fails, one that claims success, and one that dies.
@@ -95,6 +130,8 @@ func TestWrongResults(t *testing.T) {
 		{"ends while it watches", "exit 0", "burst", "ended"},
 		{"is gone before it is measured", "exit 0", "memory", "ended"},
 		{"never watches", "echo nothing >&2; exit 0", "start", "ended before it watched"},
+		{"is gone before it is soaked", "exit 0", "soak", "ended"},
+		{"is gone with its targets", "exit 0", "targets", "ended"},
 		{"is gone while idle", "exit 0", "idle", "ended"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -123,6 +160,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"-help"}, 0, "-short"},
 		{[]string{"-only", "latency,speed"}, codeSetup, `no measurement "speed"`},
 		{[]string{"-only", "speed"}, codeSetup, `no measurement "speed"`},
+		{[]string{"-rate", "-1"}, codeSetup, "less than 0"},
 		{[]string{"src"}, codeSetup, `["src"]`},
 		{[]string{"-lockstep", "./there-is-none"}, codeSetup, "there-is-none"},
 		{[]string{"-lockstep", "/bin/true", "-dir", "./there-is-none"}, codeSetup, "there-is-none"},

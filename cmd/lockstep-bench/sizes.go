@@ -32,7 +32,13 @@ type sizes struct {
 	IdleFiles     int
 	IdleTime      time.Duration
 	MemoryFiles   int
-	ChurnTime     time.Duration
+	ChurnTime     time.Duration // of memory and of soak
+	SoakFiles     int
+	SoakRate      int // changes a second
+	SoakEvery     time.Duration
+	TargetFiles   int
+	StopTime      time.Duration
+	StopRuns      int
 	OutageFiles   int
 	OutageChanges int
 	OutageQuiet   time.Duration
@@ -54,6 +60,8 @@ func fullSizes() sizes {
 		EventWork: works(), EventTime: 10 * time.Second, EventQueue: eventQueue,
 		IdleFiles: 100_000, IdleTime: 30 * time.Second,
 		MemoryFiles: 100_000, ChurnTime: time.Minute,
+		SoakFiles: 100_000, SoakRate: 500, SoakEvery: time.Minute,
+		TargetFiles: 5_000, StopTime: time.Minute, StopRuns: 3,
 		OutageFiles: 200_000, OutageChanges: 1_000_000, OutageQuiet: 90 * time.Second,
 		needDisk: 12 << 30,
 	}
@@ -72,6 +80,8 @@ func shortSizes() sizes {
 		EventWork: works()[:1], EventTime: 2 * time.Second, EventQueue: eventQueue,
 		IdleFiles: 5_000, IdleTime: 2 * time.Second,
 		MemoryFiles: 5_000, ChurnTime: 10 * time.Second,
+		SoakFiles: 5_000, SoakRate: 500, SoakEvery: 2 * time.Second,
+		TargetFiles: 2_000, StopTime: 3 * time.Second, StopRuns: 1,
 		OutageFiles: 5_000, OutageChanges: 25_000, OutageQuiet: 2 * time.Second,
 		needDisk: 1 << 30,
 	}

@@ -64,6 +64,8 @@ type results struct {
 	Short   bool    `json:"short"`
 	Seconds float64 `json:"seconds"`
 	Rows    []row   `json:"rows"`
+	// Soak is the curve, oldest first.
+	Soak []sample `json:"soak,omitempty"`
 }
 
 // host is where it was measured.

@@ -109,7 +109,7 @@ func TestChurnKeepsTheSize(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	n, err := churn(ctx, tr, 1, 20_000)
+	n, err := pace(ctx, 20_000, churn(tr, 1))
 	if err != nil || n == 0 {
 		t.Fatalf("%d changes, %v", n, err)
 	}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -51,7 +50,6 @@ const (
 	keyDeletions = "deletions" // gateState
 	keyVerified  = "verified"  // VerifyStatus
 	keyRunning   = "running"   // whether a run began that has not ended
-	keyBegan     = "began"     // when the first run began since the target was known
 )
 
 // memory is what a replica knows of its target from run to run. The methods of a nil memory do nothing.
@@ -63,7 +61,6 @@ type memory struct {
 	all func()
 
 	running bool          // this run began
-	since   time.Time     // keyBegan of earlier runs
 	begun   bool          // the whole tree was told of
 	push    *state.Push   // of the batch that is being pushed
 	batch   []syncer.Path // its paths
@@ -217,9 +214,6 @@ func (m *memory) runs() {
 	if m.is() {
 		m.running = true
 		m.keep(keyRunning, true)
-		if m.recall(keyBegan, &m.since); m.since.IsZero() || m.known() {
-			m.keep(keyBegan, time.Now())
-		}
 	}
 }
 
@@ -271,7 +265,6 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer
 	}
 	m.begun = true
 	if !m.known() {
-		b.Since = m.since // what was pushed before may have been rewritten while nobody looked
 		return b
 	}
 	paths := slices.Delete(slices.Clone(b.Paths), at, at+1)

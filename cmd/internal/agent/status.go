@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -25,12 +26,13 @@ const (
 
 // Status is how one target is doing.
 type Status struct {
-	Source string    `json:"source"`
-	Target string    `json:"target"`
-	State  string    `json:"state"` // see the State constants
-	Text   string    `json:"text"`  // one sentence
-	PID    int       `json:"pid,omitempty"`
-	Since  time.Time `json:"since,omitzero"` // when it was started
+	Source     string    `json:"source"`
+	Target     string    `json:"target"`
+	State      string    `json:"state"` // see the State constants
+	Text       string    `json:"text"`  // one sentence
+	PID        int       `json:"pid,omitempty"`
+	Goroutines int       `json:"goroutines,omitempty"` // of the process, which may have other targets too
+	Since      time.Time `json:"since,omitzero"`       // when it was started
 
 	Paths       int       `json:"paths"`           // dirty: to be pushed
 	Oldest      time.Time `json:"oldest,omitzero"` // when the first of them was seen: the target lags behind since
@@ -126,6 +128,7 @@ func (r *replica) status() Status {
 	r.record.mu.Lock()
 	s, begun, verify := r.record.s, r.record.begun, r.record.verify
 	r.record.mu.Unlock()
+	s.Goroutines = runtime.NumGoroutine()
 	s.Paths, s.Oldest = r.line.Pending()
 	s.Known = r.memory.known()
 	s.Failed, s.Held, s.Verify = r.push.Failed(), r.gate.held(), r.verify.status()

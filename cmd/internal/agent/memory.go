@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -50,6 +51,7 @@ const (
 	keyDeletions = "deletions" // gateState
 	keyVerified  = "verified"  // VerifyStatus
 	keyRunning   = "running"   // whether a run began that has not ended
+	keyBegan     = "began"     // when the first run began since the target was known
 )
 
 // memory is what a replica knows of its target from run to run. The methods of a nil memory do nothing.
@@ -61,6 +63,7 @@ type memory struct {
 	all func()
 
 	running bool          // this run began
+	since   time.Time     // keyBegan of earlier runs
 	begun   bool          // the whole tree was told of
 	push    *state.Push   // of the batch that is being pushed
 	batch   []syncer.Path // its paths
@@ -214,6 +217,9 @@ func (m *memory) runs() {
 	if m.is() {
 		m.running = true
 		m.keep(keyRunning, true)
+		if m.recall(keyBegan, &m.since); m.since.IsZero() || m.known() {
+			m.keep(keyBegan, time.Now())
+		}
 	}
 }
 
@@ -265,6 +271,7 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer
 	}
 	m.begun = true
 	if !m.known() {
+		b.Since = m.since // what was pushed before may have been rewritten while nobody looked
 		return b
 	}
 	paths := slices.Delete(slices.Clone(b.Paths), at, at+1)

@@ -62,7 +62,7 @@ bench: deps build ## measure beside rsync: latency, burst, delta, memory
 	$(GO) run ./cmd/lockstep-bench -lockstep ./$(BIN) $(BENCH)
 
 soak: deps build ## what it has in use while a tree of 100,000 files changes for SOAK (1h)
-	$(GO) run ./cmd/lockstep-bench -lockstep ./$(BIN) -only soak -churn $(SOAK)
+	$(GO) run ./cmd/lockstep-bench -lockstep ./$(BIN) -only soak -churn $(SOAK) $(BENCH)
 
 check: lint test race fuzz ## what must pass before a change goes in
 

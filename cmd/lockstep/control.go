@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -40,7 +41,7 @@ Exit codes
 // controlled is one target that a verb is about.
 type controlled struct {
 	control *agent.Control
-	status  agent.Status
+	status  api.Target
 }
 
 // controlVerb is a verb that asks running locksteps.
@@ -120,7 +121,7 @@ func (c *controlLine) find(args []string) ([]controlled, error) {
 		one.status, err = one.control.Status()
 		switch {
 		case errors.Is(err, agent.ErrNobody):
-			one.status = agent.Status{Source: p.Source, Target: p.Target, State: agent.StateStopped, Text: "no lockstep keeps it in step"}
+			one.status = api.Target{Source: p.Source, Target: p.Target, State: api.StateStopped, Text: "no lockstep keeps it in step"}
 		case err != nil:
 			return nil, err
 		}
@@ -132,13 +133,13 @@ func (c *controlLine) find(args []string) ([]controlled, error) {
 // runStatus shows how all are doing.
 func runStatus(c *controlLine, list []controlled) (int, error) {
 	code := 0
-	statuses := make([]agent.Status, len(list))
+	statuses := make([]api.Target, len(list))
 	for i, one := range list {
 		statuses[i] = one.status
 		switch one.status.State {
-		case agent.StateStopped:
+		case api.StateStopped:
 			code = codeStopped
-		case agent.StateRetrying, agent.StatePartial, agent.StateHeld:
+		case api.StateRetrying, api.StatePartial, api.StateHeld:
 			if code == 0 {
 				code = int(syncer.CodePartial)
 			}
@@ -163,7 +164,7 @@ func printIndented(w io.Writer, v any) error {
 }
 
 // printStatus writes a few lines for people.
-func printStatus(w io.Writer, s *agent.Status) {
+func printStatus(w io.Writer, s *api.Target) {
 	fmt.Fprintf(w, "%s → %s\n", syncer.Quote(s.Source), syncer.Quote(s.Target))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer t.Flush()
@@ -213,7 +214,7 @@ func printStatus(w io.Writer, s *agent.Status) {
 // fewLines is how many of a list a status shows.
 const fewLines = 5
 
-func verifyText(v *agent.VerifyStatus) string {
+func verifyText(v *api.Verify) string {
 	when := "ended " + ago(v.Ended)
 	if v.Ended.IsZero() {
 		when = "goes on since " + v.Began.Format(time.TimeOnly)
@@ -221,7 +222,7 @@ func verifyText(v *agent.VerifyStatus) string {
 	return fmt.Sprintf("%s: %d names, %d mended, %d deleted", when, v.Names, v.Mended, v.Deleted)
 }
 
-func heldText(h agent.Held) string {
+func heldText(h api.Held) string {
 	if h.Names == 0 {
 		return fmt.Sprintf("%s: what the target has beyond the source there", h.Path)
 	}
@@ -246,7 +247,7 @@ func runFailed(c *controlLine, list []controlled) (int, error) {
 		return code, printIndented(c.out, all)
 	}
 	for _, one := range list {
-		stopped = stopped || one.status.State == agent.StateStopped
+		stopped = stopped || one.status.State == api.StateStopped
 		for _, f := range one.status.Failed {
 			code = int(syncer.CodePartial)
 			fmt.Fprintf(c.out, "%s: %s: %s (%s; %d tries since %s, the next in %s)\n", syncer.Quote(one.status.Target), syncer.Quote(f.Path), syncer.Quote(f.Reason),
@@ -288,7 +289,7 @@ func runResync(c *controlLine, list []controlled) (int, error) {
 func (c *controlLine) each(list []controlled, do func(controlled) error) (int, error) {
 	var stopped []string
 	for _, one := range list {
-		if one.status.State == agent.StateStopped {
+		if one.status.State == api.StateStopped {
 			stopped = append(stopped, filepath.Clean(one.status.Source)+" → "+one.status.Target)
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ const controlName = "control.sock"
 // control serves the control socket of one replica until ctx is done. The protocol is HTTP with JSON:
 //
 //	GET  /status             Status
-//	POST /release            []Held: what was let go
+//	POST /release            []api.Held: what was let go
 //	POST /resync?checksum=1  nothing: a verification begins, by content
 func (r *replica) control(ctx context.Context, dir string) error {
 	path := filepath.Join(dir, controlName)
@@ -141,15 +142,15 @@ func NewControl(dir string) *Control {
 }
 
 // Status asks how the target is doing.
-func (c *Control) Status() (Status, error) {
-	var s Status
+func (c *Control) Status() (api.Target, error) {
+	var s api.Target
 	err := c.ask(http.MethodGet, "/status", &s)
 	return s, err
 }
 
 // Release lets the deletions go that are held, and tells which.
-func (c *Control) Release() ([]Held, error) {
-	var held []Held
+func (c *Control) Release() ([]api.Held, error) {
+	var held []api.Held
 	err := c.ask(http.MethodPost, "/release", &held)
 	return held, err
 }

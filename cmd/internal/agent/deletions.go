@@ -2,69 +2,28 @@ package agent
 
 import (
 	"cmp"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 )
 
 // limitWindow is the time that --max-delete is about: no more than so many names in any hour, and so in
 // any push.
 const limitWindow = time.Hour
 
-// Held is a deletion that waits for an operator: --max-delete stands against it.
-type Held struct {
-	Path string
-	// Names is how many names would go, Path and all below. 0: Path is a directory that is there, and the
-	// target has more below it than the source, nobody knows how much.
-	Names int64
-	Since time.Time
-}
-
-// heldJSON is how it is written down. A name need not be UTF-8, which JSON's strings are.
-type heldJSON struct {
-	Path  string    `json:"path,omitempty"`
-	Bytes []byte    `json:"path_bytes,omitempty"`
-	Names int64     `json:"names"`
-	Since time.Time `json:"since"`
-}
-
-// MarshalJSON implements json.Marshaler: "path" holds the name, or where it is not UTF-8 "path_bytes" in base64.
-func (h Held) MarshalJSON() ([]byte, error) {
-	j := heldJSON{Names: h.Names, Since: h.Since}
-	if utf8.ValidString(h.Path) {
-		j.Path = h.Path
-	} else {
-		j.Bytes = []byte(h.Path)
-	}
-	return json.Marshal(j)
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (h *Held) UnmarshalJSON(b []byte) error {
-	var j heldJSON
-	if err := json.Unmarshal(b, &j); err != nil {
-		return err
-	}
-	if j.Bytes != nil {
-		j.Path = string(j.Bytes)
-	}
-	*h = Held{Path: j.Path, Names: j.Names, Since: j.Since}
-	return nil
-}
-
 // deletions decides when a name that is gone from the source is deleted on a target: at once, after
 // --delete-delay, or not before it is released. It reads no clock and no disk.
 type deletions struct {
 	limit   Limit
 	delay   time.Duration
-	held    map[string]Held
-	beyond  map[string]Held      // those with no Names
+	held    map[string]api.Held
+	beyond  map[string]api.Held  // those with no Names
 	waiting map[string]time.Time // gone since; for the delay
 	spent   []spent              // in the last hour, oldest first
-	free    map[string]Held      // released, and not deleted yet
+	free    map[string]api.Held  // released, and not deleted yet
 	changed bool                 // held, beyond or free, since it was asked last
 }
 
@@ -87,7 +46,7 @@ const (
 )
 
 func newDeletions(limit Limit, delay time.Duration) *deletions {
-	return &deletions{limit: limit, delay: delay, held: map[string]Held{}, beyond: map[string]Held{}, waiting: map[string]time.Time{}, free: map[string]Held{}}
+	return &deletions{limit: limit, delay: delay, held: map[string]api.Held{}, beyond: map[string]api.Held{}, waiting: map[string]time.Time{}, free: map[string]api.Held{}}
 }
 
 // active says whether anything is ever kept back.
@@ -139,8 +98,8 @@ func (d *deletions) spentFor(path string) {
 }
 
 // hold keeps path's deletion back.
-func (d *deletions) hold(now time.Time, path string, names int64) Held {
-	h := Held{Path: path, Names: names, Since: now}
+func (d *deletions) hold(now time.Time, path string, names int64) api.Held {
+	h := api.Held{Path: path, Names: names, Since: now}
 	d.held[path], d.changed = h, true
 	for p := range d.held {
 		if p != path && strings.HasPrefix(p, path+"/") {
@@ -151,10 +110,10 @@ func (d *deletions) hold(now time.Time, path string, names int64) Held {
 }
 
 // stopped says that the target was left with names that the limit kept it from deleting below path.
-func (d *deletions) stopped(now time.Time, path string) Held {
+func (d *deletions) stopped(now time.Time, path string) api.Held {
 	h, ok := d.beyond[path]
 	if !ok {
-		h = Held{Path: path, Since: now}
+		h = api.Held{Path: path, Since: now}
 		d.beyond[path], d.changed = h, true
 	}
 	return h
@@ -192,7 +151,7 @@ func (d *deletions) back(path string) (was bool) {
 }
 
 // release lets all go that is held, and tells what.
-func (d *deletions) release() []Held {
+func (d *deletions) release() []api.Held {
 	list := d.list()
 	for _, h := range list {
 		d.free[h.Path] = h
@@ -213,22 +172,22 @@ func (d *deletions) done(path string) {
 	d.spentFor(path)
 }
 
-func (d *deletions) list() []Held {
+func (d *deletions) list() []api.Held {
 	return byPath(slices.AppendSeq(slices.Collect(maps.Values(d.held)), maps.Values(d.beyond)))
 }
 
-func byPath(list []Held) []Held {
-	slices.SortFunc(list, func(a, b Held) int { return cmp.Compare(a.Path, b.Path) })
+func byPath(list []api.Held) []api.Held {
+	slices.SortFunc(list, func(a, b api.Held) int { return cmp.Compare(a.Path, b.Path) })
 	return list
 }
 
-func (d *deletions) heldAt(path string) (Held, bool) {
+func (d *deletions) heldAt(path string) (api.Held, bool) {
 	for p := path; ; p = parentOf(p) {
 		if h, ok := d.held[p]; ok {
 			return h, true
 		}
 		if p == "." {
-			return Held{}, false
+			return api.Held{}, false
 		}
 	}
 }

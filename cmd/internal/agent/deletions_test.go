@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"pgregory.net/rapid"
 )
 
@@ -51,7 +52,7 @@ func TestDeletionsLimit(t *testing.T) {
 		t.Error("c was held")
 	}
 	expect("c", 1, deleteNow)
-	want := []Held{{Path: "tree", Names: 500, Since: noon}}
+	want := []api.Held{{Path: "tree", Names: 500, Since: noon}}
 	if diff := cmp.Diff(want, d.list()); diff != "" {
 		t.Error(diff)
 	}
@@ -71,7 +72,7 @@ func TestDeletionsLimit(t *testing.T) {
 
 // What is held outlives a restart, whatever its name is.
 func TestHeldWritten(t *testing.T) {
-	want := gateState{Held: []Held{{"a\xff\n", 3, noon}, {"b", 0, noon}}, Spent: []spent{{At: noon, Names: 7}}}
+	want := gateState{Held: []api.Held{{Path: "a\xff\n", Names: 3, Since: noon}, {Path: "b", Since: noon}}, Spent: []spent{{At: noon, Names: 7}}}
 	text, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -37,8 +38,8 @@ type gate struct {
 type passed struct {
 	batch syncer.Batch
 	later []deferred
-	held  []Held   // since now
-	lost  []string // of later, what is spared until it was judged
+	held  []api.Held // since now
+	lost  []string   // of later, what is spared until it was judged
 }
 
 // deferred is a path that is to be looked at again after a time.
@@ -177,7 +178,7 @@ func isGone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(er
 
 // pushed takes what a push did that reached its end, and tells where the target was left with more than it
 // should have.
-func (g *gate) pushed(now time.Time, b *syncer.Batch, rep *syncer.Report) (stopped []Held) {
+func (g *gate) pushed(now time.Time, b *syncer.Batch, rep *syncer.Report) (stopped []api.Held) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if more := rep.Stats.Deleted - g.allowed; more > 0 && !g.freed {
@@ -212,7 +213,7 @@ func (g *gate) pushed(now time.Time, b *syncer.Batch, rep *syncer.Report) (stopp
 }
 
 // release lets go what is held, and tells what that is.
-func (g *gate) release() []Held {
+func (g *gate) release() []api.Held {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.d.release()
@@ -226,7 +227,7 @@ func (g *gate) isFree(path string) bool {
 }
 
 // held is what is held now.
-func (g *gate) held() []Held {
+func (g *gate) held() []api.Held {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.d.list()
@@ -250,9 +251,9 @@ func (g *gate) news() bool {
 
 // gateState is what outlives a restart.
 type gateState struct {
-	Held  []Held  `json:"held,omitempty"`
-	Free  []Held  `json:"free,omitempty"` // released
-	Spent []spent `json:"spent,omitempty"`
+	Held  []api.Held `json:"held,omitempty"`
+	Free  []api.Held `json:"free,omitempty"` // released
+	Spent []spent    `json:"spent,omitempty"`
 }
 
 func (g *gate) save() gateState {

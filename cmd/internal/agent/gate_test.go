@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/state"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
@@ -159,8 +160,8 @@ func TestGateCrowd(t *testing.T) {
 // after its time, or when somebody asks.
 func TestVerifier(t *testing.T) {
 	dirs := []string{".", "a", "a/b", "c"}
-	var ended []VerifyStatus
-	v := &verifier{every: time.Hour, bind: func(*syncer.Batch) {}, ended: func(s VerifyStatus, err error) { ended = append(ended, s) }}
+	var ended []api.Verify
+	v := &verifier{every: time.Hour, bind: func(*syncer.Batch) {}, ended: func(s api.Verify, err error) { ended = append(ended, s) }}
 	v.dirs = func(after string, yield func(state.DirEntries) bool) error {
 		for _, d := range dirs {
 			if (after == "" || d > after) && !yield(state.DirEntries{Dir: d, Entries: 600}) {
@@ -169,7 +170,7 @@ func TestVerifier(t *testing.T) {
 		}
 		return nil
 	}
-	v.begin(VerifyStatus{Ended: noon})
+	v.begin(api.Verify{Ended: noon})
 	now := noon.Add(time.Minute)
 	if wait, ok := v.due(now); !ok || wait != 59*time.Minute {
 		t.Fatal(wait, ok)
@@ -204,7 +205,7 @@ func TestVerifier(t *testing.T) {
 	if diff := cmp.Diff(dirs, seen); diff != "" {
 		t.Error(diff)
 	}
-	want := []VerifyStatus{{Began: noon.Add(time.Minute), Ended: now, Checksum: true, Names: 2404, Mended: 2}}
+	want := []api.Verify{{Began: noon.Add(time.Minute), Ended: now, Checksum: true, Names: 2404, Mended: 2}}
 	if diff := cmp.Diff(want, ended); diff != "" {
 		t.Error(diff)
 	}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -203,7 +204,7 @@ func TestDelayDoesNotDelayTheStop(t *testing.T) {
 	k.arrives("y")
 	k.until("the status says what waits", func() bool {
 		s, err := k.control().Status()
-		return err == nil && s.State == StateInStep && strings.Contains(s.Text, "1 deletion waits for --delete-delay")
+		return err == nil && s.State == api.StateInStep && strings.Contains(s.Text, "1 deletion waits for --delete-delay")
 	})
 	began := time.Now()
 	k.stop()
@@ -288,7 +289,7 @@ func TestHeldOverFullPush(t *testing.T) {
 	k.until("d is deleted", func() bool { return !k.has("d") })
 	k.stop()
 	k.start(other)
-	k.until("it is in step", func() bool { s, err := k.control().Status(); return err == nil && s.State == StateInStep })
+	k.until("it is in step", func() bool { s, err := k.control().Status(); return err == nil && s.State == api.StateInStep })
 }
 
 // A state that does not say for which options it is, is none: it may be for others.

@@ -49,7 +49,7 @@ const (
 	keyMounts    = "mounts"    // where file systems were mounted below it
 	keyFailed    = "failed"    // []syncer.Failed
 	keyDeletions = "deletions" // gateState
-	keyVerified  = "verified"  // VerifyStatus
+	keyVerified  = "verified"  // api.Verify
 	keyRunning   = "running"   // whether a run began that has not ended
 	keyBegan     = "began"     // when the first run began since the target was known
 )

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/debounce"
 	"github.com/lockstep-sync/lockstep/state"
 	"github.com/lockstep-sync/lockstep/syncer"
@@ -93,7 +94,7 @@ func (r *replica) remember(cfg *syncer.Config) error {
 
 // recall takes up where the last run ended.
 func (r *replica) recall() {
-	last := VerifyStatus{}
+	last := api.Verify{}
 	if r.memory.is() {
 		var kept gateState
 		r.memory.recall(keyDeletions, &kept)
@@ -202,7 +203,7 @@ func (r *replica) putOff(p *passed) {
 	}
 }
 
-func (r *replica) tellHeld(held []Held) {
+func (r *replica) tellHeld(held []api.Held) {
 	if len(held) == 0 {
 		return
 	}
@@ -258,7 +259,7 @@ func (r *replica) observe(o syncer.Outcome) {
 }
 
 // failedPaths are what of a push did not arrive.
-func failedPaths(o *syncer.Outcome, stopped []Held) []state.Path {
+func failedPaths(o *syncer.Outcome, stopped []api.Held) []state.Path {
 	var failed []state.Path
 	rep := &o.Report
 	for _, name := range o.Batch.Spare {
@@ -293,7 +294,7 @@ func covered(paths []syncer.Path, name string) bool {
 }
 
 // verified takes how a verification went.
-func (r *replica) verified(v VerifyStatus, err error) {
+func (r *replica) verified(v api.Verify, err error) {
 	fields := []zap.Field{zap.Int64("names", v.Names), zap.Int64("mended", v.Mended), zap.Int64("deleted", v.Deleted),
 		zap.Bool("checksum", v.Checksum), zap.Duration("took", rounded(v.Ended.Sub(v.Began)))}
 	switch {
@@ -308,7 +309,7 @@ func (r *replica) verified(v VerifyStatus, err error) {
 }
 
 // release lets held deletions go.
-func (r *replica) release() []Held {
+func (r *replica) release() []api.Held {
 	held := r.gate.release()
 	changes := make([]debounce.Change, len(held))
 	for i, h := range held {

@@ -9,76 +9,20 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
-
-// The states of a target, in Status.
-const (
-	StateStarting  = "starting"  // nothing was pushed yet
-	StateInStep    = "in-step"   // nothing is dirty
-	StatePushing   = "pushing"   // something is on its way, or about to be
-	StateVerifying = "verifying" // in step as far as is known, and being compared
-	StateRetrying  = "retrying"  // the target cannot be reached, or fails
-	StatePartial   = "partial"   // some paths cannot be brought over
-	StateHeld      = "held"      // deletions wait for an operator
-	StateStopped   = "stopped"   // nobody keeps it in step
-)
-
-// Status is how one target is doing.
-type Status struct {
-	Source     string    `json:"source"`
-	Target     string    `json:"target"`
-	State      string    `json:"state"` // see the State constants
-	Text       string    `json:"text"`  // one sentence
-	PID        int       `json:"pid,omitempty"`
-	Goroutines int       `json:"goroutines,omitempty"` // of the process, which may have other targets too
-	Since      time.Time `json:"since,omitzero"`       // when it was started
-
-	Paths       int       `json:"paths"`           // dirty: to be pushed
-	Oldest      time.Time `json:"oldest,omitzero"` // when the first of them was seen: the target lags behind since
-	InFlight    int       `json:"in_flight"`       // paths that are being pushed
-	Known       bool      `json:"known"`           // what the target has is known: a restart sends what differs, and no more
-	LastSuccess time.Time `json:"last_success,omitzero"`
-
-	Error  *StatusError    `json:"error,omitempty"` // that is going on
-	Failed []syncer.Failed `json:"failed,omitempty"`
-	Held   []Held          `json:"held,omitempty"`
-	Verify *VerifyStatus   `json:"verify,omitempty"` // that goes on, or the last one
-
-	Totals Totals `json:"totals"`
-}
-
-// StatusError is why pushes fail.
-type StatusError struct {
-	Class  string    `json:"class"`
-	Text   string    `json:"text"`
-	Remedy string    `json:"remedy,omitempty"`
-	Since  time.Time `json:"since"`
-	Tries  int       `json:"tries"`
-	Next   time.Time `json:"next"`
-}
-
-// Totals are what the pushes since the start brought about.
-type Totals struct {
-	Pushes       int64 `json:"pushes"`
-	Failures     int64 `json:"failures"`
-	Files        int64 `json:"files"`
-	LiteralBytes int64 `json:"literal_bytes"`
-	MatchedBytes int64 `json:"matched_bytes"`
-	SentBytes    int64 `json:"sent_bytes"`
-	Deleted      int64 `json:"deleted"`
-}
 
 // record gathers what a status needs. It is safe for concurrent use.
 type record struct {
 	mu     sync.Mutex // guards s and begun
-	s      Status
+	s      api.Target
 	begun  bool // a push reached its end, or nothing was to be pushed
 	verify bool // a slice is being pushed
 }
 
 func newRecord(s *Settings) *record {
-	return &record{s: Status{Source: s.Source, Target: s.Target, PID: os.Getpid(), Since: time.Now()}}
+	return &record{s: api.Target{Source: s.Source, Target: s.Target, PID: os.Getpid(), Since: time.Now()}}
 }
 
 // pushing notes that a batch is on its way.
@@ -120,11 +64,11 @@ func (r *record) pushed(o *syncer.Outcome) {
 	if r.s.Error != nil {
 		since = r.s.Error.Since
 	}
-	r.s.Error = &StatusError{Class: o.Class.String(), Text: strings.ReplaceAll(bare(o.Err), "\n", "; "), Remedy: o.Remedy, Since: since, Tries: o.Failures, Next: now.Add(o.Retry)}
+	r.s.Error = &api.Error{Class: o.Class.String(), Text: strings.ReplaceAll(bare(o.Err), "\n", "; "), Remedy: o.Remedy, Since: since, Tries: o.Failures, Next: now.Add(o.Retry)}
 }
 
 // status is what is known now.
-func (r *replica) status() Status {
+func (r *replica) status() api.Target {
 	r.record.mu.Lock()
 	s, begun, verify := r.record.s, r.record.begun, r.record.verify
 	r.record.mu.Unlock()
@@ -143,21 +87,21 @@ func (r *replica) status() Status {
 	}
 	switch {
 	case s.Error != nil:
-		s.State, s.Text = StateRetrying, fmt.Sprintf("%s (%s)", s.Error.Text, s.Error.Class)
+		s.State, s.Text = api.StateRetrying, fmt.Sprintf("%s (%s)", s.Error.Text, s.Error.Class)
 	case !begun:
-		s.State, s.Text = StateStarting, "the first push is not done"
+		s.State, s.Text = api.StateStarting, "the first push is not done"
 	case len(s.Held) > 0:
-		s.State, s.Text = StateHeld, countVerb(len(s.Held), "deletion", "waits", "wait")+" for lockstep release"
+		s.State, s.Text = api.StateHeld, countVerb(len(s.Held), "deletion", "waits", "wait")+" for lockstep release"
 	case len(s.Failed) > 0:
-		s.State, s.Text = StatePartial, fmt.Sprintf("%s could not be brought over", count(len(s.Failed), "path"))
+		s.State, s.Text = api.StatePartial, fmt.Sprintf("%s could not be brought over", count(len(s.Failed), "path"))
 	case dirty > 0:
-		s.State, s.Text = StatePushing, fmt.Sprintf("%s to be pushed%s", count(dirty, "path"), behind)
+		s.State, s.Text = api.StatePushing, fmt.Sprintf("%s to be pushed%s", count(dirty, "path"), behind)
 	case verify:
-		s.State, s.Text = StateVerifying, "in step as far as is known; being compared"
+		s.State, s.Text = api.StateVerifying, "in step as far as is known; being compared"
 	case waiting > 0:
-		s.State, s.Text = StateInStep, fmt.Sprintf("everything is on the target; %s for --delete-delay", countVerb(waiting, "deletion", "waits", "wait"))
+		s.State, s.Text = api.StateInStep, fmt.Sprintf("everything is on the target; %s for --delete-delay", countVerb(waiting, "deletion", "waits", "wait"))
 	default:
-		s.State, s.Text = StateInStep, "everything is on the target"
+		s.State, s.Text = api.StateInStep, "everything is on the target"
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/state"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
@@ -23,7 +24,7 @@ type verifier struct {
 	dirs func(after string, yield func(state.DirEntries) bool) error
 	bind func(*syncer.Batch) // has a word about each slice
 	// ended is told how a verification went; the error is that of dirs.
-	ended func(VerifyStatus, error)
+	ended func(api.Verify, error)
 
 	mu    sync.Mutex // guards what follows
 	asked bool
@@ -33,18 +34,8 @@ type verifier struct {
 	until string // the last one of the slice that is being pushed
 	slice int64  // the names of that slice
 	pause time.Time
-	now   VerifyStatus
-	last  VerifyStatus
-}
-
-// VerifyStatus is how a verification went, or goes.
-type VerifyStatus struct {
-	Began    time.Time `json:"began,omitzero"`
-	Ended    time.Time `json:"ended,omitzero"` // zero while it goes on
-	Checksum bool      `json:"checksum,omitempty"`
-	Names    int64     `json:"names"`             // looked at so far
-	Mended   int64     `json:"mended"`            // differed on the target, and were brought back in step
-	Deleted  int64     `json:"deleted,omitempty"` // were on the target alone, and were deleted
+	now   api.Verify
+	last  api.Verify
 }
 
 // ask begins a verification, by content if checksum is set. One that runs begins anew if it is not of that kind.
@@ -74,7 +65,7 @@ func (v *verifier) due(now time.Time) (wait time.Duration, ok bool) {
 }
 
 // begin is where time counts from as long as nothing was verified.
-func (v *verifier) begin(last VerifyStatus) {
+func (v *verifier) begin(last api.Verify) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.last = last
@@ -97,7 +88,7 @@ func (v *verifier) cut(now time.Time) (syncer.Batch, error) {
 	if !v.on {
 		v.deep = v.asked && v.deep || v.checksum
 		v.on, v.asked, v.after, v.until = true, false, "", ""
-		v.now = VerifyStatus{Began: now, Checksum: v.deep}
+		v.now = api.Verify{Began: now, Checksum: v.deep}
 	}
 	b := syncer.Batch{Verify: true, Checksum: v.deep}
 	if v.dirs == nil {
@@ -138,7 +129,7 @@ func (v *verifier) pushed(now time.Time, o *syncer.Outcome) {
 }
 
 // end ends it, and tells how it went.
-func (v *verifier) end(now time.Time) VerifyStatus {
+func (v *verifier) end(now time.Time) api.Verify {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.now.Ended = now
@@ -147,7 +138,7 @@ func (v *verifier) end(now time.Time) VerifyStatus {
 }
 
 // status is the one that goes on, or else the last one; nil where there was none.
-func (v *verifier) status() *VerifyStatus {
+func (v *verifier) status() *api.Verify {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s := v.last

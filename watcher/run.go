@@ -154,7 +154,7 @@ func (s *session) waitKeeper() {
 
 func (s *session) publish() {
 	c := s.backend.counts()
-	s.stats.Backend = s.backend.name()
+	s.stats.Backend, s.stats.Absent = s.backend.name(), s.absent
 	s.stats.Events, s.stats.Watches, s.stats.Polled = c.events, c.watches, c.polled
 	if s.keeper != nil {
 		s.stats.Indexed, s.stats.Comparisons = s.keeper.known, s.keeper.compared

@@ -98,6 +98,7 @@ type Config struct {
 // Stats is a snapshot of what a Watcher is doing.
 type Stats struct {
 	RootPresent bool     // the root is there and watched, or at least polled
+	Absent      string   // why it is not: "absent", or what is wrong with it; "" before anybody has looked
 	Root        Identity // of the root that is watched; the last one while it is absent
 	Watches     int      // directories with an inotify watch
 	Polled      int      // subtrees without one, looked at every PollInterval

@@ -5,8 +5,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -27,13 +25,6 @@ func first(args []string) string {
 		return ""
 	}
 	return args[0]
-}
-
-// newVerbLine is a command line that has none of rsync's options.
-func newVerbLine() *line {
-	fs := pflag.NewFlagSet("lockstep", pflag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	return &line{flags: fs, verb: true}
 }
 
 // misused tells what is wrong with a verb's command line, and gives the exit code.

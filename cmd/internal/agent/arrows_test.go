@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"cmd/lockstep-chaos":        {"syncer/syncertest", "golang.org/x/sys", "github.com/hanwen/go-fuse/"},
 	"cmd/internal/api":          {"syncer"},
 	"cmd/internal/hooks":        {"std"},
+	"cmd/internal/control":      {"cmd/internal/api", "golang.org/x/net/netutil", "golang.org/x/sync", "golang.org/x/sys"},
 	"cmd/internal/confine":      {"github.com/landlock-lsm/go-landlock/", "kernel.org/pub/linux/libs/security/libcap/", "golang.org/x/net/bpf", "golang.org/x/sys"},
 	"cmd/internal/places":       {"syncer", "golang.org/x/sys", "github.com/moby/sys/mountinfo"},
 	"cmd/internal/agent":        {"cmd/internal/api", "cmd/internal/hooks", "cmd/internal/confine", "cmd/internal/places", "watcher", "debounce", "state", "syncer", "syncer/filter", "sysctl", "go.uber.org/zap", "golang.org/x/", "github.com/vbauerster/mpb"},

@@ -1,0 +1,18 @@
+package control
+
+import "net/http"
+
+// secure has a browser take every answer for what it is, and for this origin alone.
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+}
+
+// ActionHeader must be there, with anything in it, where a guarded handler is to do something. Another site's page cannot
+// send it without asking first, and is not allowed to.
+const ActionHeader = "X-Lockstep"

@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -272,7 +271,7 @@ func (c *Client) open(ctx context.Context, method, path string, q url.Values) (i
 func (c *Client) explain(ctx context.Context, err error) error {
 	var told *answered
 	switch {
-	case errors.As(err, &told):
+	case errors.As(err, &told), errors.Is(err, ErrForeign):
 		return err
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ECONNREFUSED):
 		return ErrNobody
@@ -287,5 +286,5 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	if errors.As(err, &u) {
 		err = u.Err // its text has a URL that nobody typed
 	}
-	return fmt.Errorf("ask the lockstep at %q: %s", c.path, strings.TrimPrefix(err.Error(), "http: "))
+	return fmt.Errorf("ask the lockstep at %q: %w", c.path, err)
 }

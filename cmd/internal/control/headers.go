@@ -12,7 +12,3 @@ func secure(h http.Header) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 }
-
-// ActionHeader must be there, with anything in it, where a guarded handler is to do something. Another site's page cannot
-// send it without asking first, and is not allowed to.
-const ActionHeader = "X-Lockstep"

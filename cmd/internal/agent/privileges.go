@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/confine"
-	"github.com/lockstep-sync/lockstep/cmd/internal/hooks"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
@@ -113,7 +112,7 @@ func (p *Process) needs(syncs []SyncConfig) (confine.Needs, error) {
 			}
 			n = add(n, one)
 		}
-		n.Exec = n.Exec || syncs[i].Hooks != (hooks.Set{})
+		n.Exec = n.Exec || syncs[i].Hooks.Any()
 	}
 	for _, file := range []string{p.LogFile, p.Control, p.Listen} {
 		if strings.HasPrefix(file, "/") {

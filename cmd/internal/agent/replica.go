@@ -157,7 +157,7 @@ func (r *replica) run(ctx context.Context) error {
 		defer late.Stop()
 	}
 	var g errgroup.Group
-	if r.memory.is() && r.env.pairSockets {
+	if r.memory.is() && r.env.pairs != nil {
 		g.Go(func() error { return r.control(serving, r.memory.store.Dir()) })
 	}
 	g.Go(func() error {

@@ -38,8 +38,8 @@ type Service struct {
 	process Process // what holds; what is read later may say otherwise
 	began   time.Time
 	only    bool // one sync, and what keeps it from running is fatal
-	ready   *flag
-	stopped *flag
+	ready   *latch
+	stopped *latch
 
 	reloading chan struct{} // one token: whoever has it changes units
 
@@ -66,8 +66,11 @@ func newService(syncs []SyncConfig, o ServiceOptions, only bool) (*Service, erro
 		o.Log = zap.NewNop()
 	}
 	v := &Service{
-		o: o, process: o.Process, began: time.Now(), only: only, ready: newFlag(), stopped: newFlag(), loaded: time.Now(), reloading: make(chan struct{}, 1),
-		env: &environment{log: o.Log, items: o.Items, pushed: o.Pushed, tuner: newTuner(o.Log.Named("agent")), named: !only, tuned: o.Process.User != "", pairSockets: only},
+		o: o, process: o.Process, began: time.Now(), only: only, ready: newLatch(), stopped: newLatch(), loaded: time.Now(), reloading: make(chan struct{}, 1),
+		env: &environment{log: o.Log, items: o.Items, pushed: o.Pushed, tuner: newTuner(o.Log.Named("agent")), named: !only, tuned: o.Process.User != ""},
+	}
+	if only {
+		v.env.pairs = v
 	}
 	for _, cfg := range syncs {
 		u := newUnit(v.inProcess(cfg), v.env)

@@ -23,13 +23,13 @@ const (
 
 // environment is what units have in common.
 type environment struct {
-	log         *zap.Logger
-	items       func(syncer.Item)
-	pushed      func(api.Push)
-	tuner       *tuner
-	tuned       bool // limits are raised before the privileges are given up, and not after
-	pairSockets bool
-	named       bool // syncs go by their name in the log
+	log    *zap.Logger
+	items  func(syncer.Item)
+	pushed func(api.Push)
+	tuner  *tuner
+	tuned  bool        // limits are raised before the privileges are given up, and not after
+	pairs  api.Service // is served in the state of each target; nil: nothing is
+	named  bool        // syncs go by their name in the log
 }
 
 // unit is one sync of a Service for as long as its settings stand: a source that is watched, and its targets. Where it
@@ -39,7 +39,7 @@ type unit struct {
 	env   *environment
 	log   *zap.Logger
 	pause *pause
-	ready *flag // its source is watched, or it has said why it cannot be
+	ready *latch // its source is watched, or it has said why it cannot be
 
 	triedToOpen bool          // it was opened, or could not be, before it is run
 	stop        func()        // ends it, within its grace time
@@ -63,7 +63,7 @@ func newUnit(cfg SyncConfig, env *environment) *unit {
 	if env.named {
 		log = log.With(zap.String("sync", cfg.Name))
 	}
-	return &unit{cfg: cfg, env: env, log: log, pause: newPause(), stop: func() {}, over: make(chan struct{}), ready: newFlag()}
+	return &unit{cfg: cfg, env: env, log: log, pause: newPause(), stop: func() {}, over: make(chan struct{}), ready: newLatch()}
 }
 
 // settings are those of its source.
@@ -124,17 +124,17 @@ func (u *unit) state() (*opened, error) {
 	return u.opened, u.err
 }
 
-// flag is something that comes about once.
-type flag struct {
+// latch is something that comes about once.
+type latch struct {
 	once sync.Once
 	ch   chan struct{}
 }
 
-func newFlag() *flag { return &flag{ch: make(chan struct{})} }
+func newLatch() *latch { return &latch{ch: make(chan struct{})} }
 
-func (f *flag) set() { f.once.Do(func() { close(f.ch) }) }
+func (f *latch) set() { f.once.Do(func() { close(f.ch) }) }
 
-func (f *flag) is() bool {
+func (f *latch) is() bool {
 	select {
 	case <-f.ch:
 		return true

@@ -1,6 +1,7 @@
 package confine
 
 import (
+	"slices"
 	"strings"
 	"testing"
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
+	"github.com/lockstep-sync/lockstep/cmd/internal/hooks"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
@@ -39,6 +40,7 @@ type unit struct {
 	env   *environment
 	log   *zap.Logger
 	pause *pause
+	hooks *hooks.Runner
 	ready *latch // its source is watched, or it has said why it cannot be
 
 	triedToOpen bool          // it was opened, or could not be, before it is run
@@ -63,7 +65,7 @@ func newUnit(cfg SyncConfig, env *environment) *unit {
 	if env.named {
 		log = log.With(zap.String("sync", cfg.Name))
 	}
-	return &unit{cfg: cfg, env: env, log: log, pause: newPause(), stop: func() {}, over: make(chan struct{}), ready: newLatch()}
+	return &unit{cfg: cfg, env: env, log: log, hooks: hooks.NewRunner(cfg.Hooks, log.Named("hooks")), pause: newPause(), stop: func() {}, over: make(chan struct{}), ready: newLatch()}
 }
 
 // settings are those of its source.

@@ -100,6 +100,7 @@ type Sink struct {
 	Message  func(text string, isError bool) // text of the peer: untrusted, one line, control characters already quoted
 	SSH      func(text string)               // what ssh says on its own account; nil: it is a Message
 	Progress func(Progress)
+	Meter    *Meter // is looked at by others meanwhile
 	Verbose  int // how much a local target says in messages, as -v counts; a peer says what it wants
 }
 

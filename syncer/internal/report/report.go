@@ -101,7 +101,7 @@ type Sink struct {
 	SSH      func(text string)               // what ssh says on its own account; nil: it is a Message
 	Progress func(Progress)
 	Meter    *Meter // is looked at by others meanwhile
-	Verbose  int // how much a local target says in messages, as -v counts; a peer says what it wants
+	Verbose  int    // how much a local target says in messages, as -v counts; a peer says what it wants
 }
 
 // Progress is how far the files that travel are.

@@ -57,7 +57,8 @@ type opened struct {
 	release func() // of its places
 	targets replicas
 	watch   *watcher.Watcher
-	drain   func() // says that nothing more comes into the queues
+	drain   func()          // says that nothing more comes into the queues
+	drained context.Context // done since
 }
 
 func newUnit(cfg SyncConfig, env *environment) *unit {
@@ -100,7 +101,7 @@ func (u *unit) tryOpen() (*opened, error) {
 		return nil, err
 	}
 	drain, beginDrain := context.WithCancel(context.Background())
-	o := &opened{release: release, drain: beginDrain}
+	o := &opened{release: release, drain: beginDrain, drained: drain}
 	if o.targets, err = newReplicas(u, drain); err != nil {
 		o.close()
 		return nil, err

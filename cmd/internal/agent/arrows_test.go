@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"cmd/lockstep-chaos":        {"syncer/syncertest", "golang.org/x/sys", "github.com/hanwen/go-fuse/"},
 	"cmd/internal/api":          {"syncer"},
 	"cmd/internal/hooks":        {"std"},
+	"cmd/internal/config":       {"cmd/internal/agent", "cmd/internal/hooks", "cmd/internal/options", "cmd/internal/places", "syncer", "github.com/goccy/go-yaml"},
 	"cmd/internal/confine":      {"github.com/landlock-lsm/go-landlock/", "kernel.org/pub/linux/libs/security/libcap/", "golang.org/x/net/bpf", "golang.org/x/sys"},
 	"cmd/internal/options":      {"cmd/internal/agent", "cmd/internal/confine", "syncer", "watcher", "github.com/spf13/pflag"},
 	"cmd/internal/places":       {"syncer", "golang.org/x/sys", "github.com/moby/sys/mountinfo"},

@@ -68,19 +68,22 @@ func (l *loader) attempt(s *sync, t *target) (out *entry) {
 	before := len(l.list)
 	set := l.ground()
 	set.Source, set.Target = s.source.text, t.to.text
-	line, ok := options.New(&set), true
+	line := options.New(&set)
 	for _, e := range t.entries {
-		ok = l.do(line, e) && ok
+		l.do(line, e)
 	}
-	ok = l.processInto(options.New(&set), &set) && ok
-	if !ok {
+	l.processInto(options.New(&set), &set)
+	if l.defaults.unsure || s.level.unsure || t.level.unsure {
+		for _, e := range t.entries {
+			e.used = true
+		}
 		return nil
 	}
 	if err := line.Finish(""); err != nil {
 		l.blame(s, t, err)
 		return nil
 	}
-	if out := l.password(t, &set); out != nil || len(l.list) > before {
+	if out := l.password(t, &set); out != nil {
 		return out
 	}
 	err := set.Validate()

@@ -20,54 +20,59 @@ type entry struct {
 type level struct {
 	entries []*entry
 	hooks   []*hookEntry
+	unsure  bool // something in it was not understood: what the whole would mean is not known
 }
 
 // level reads the options of n. own are the keys that are no options.
 func (l *loader) level(n *node, w where, own ...string) *level {
 	v := &level{}
-	switch {
-	case n.form == isBad:
-		return v
-	case n.form != isMap:
-		l.form(n, "this is %v: %v stand keys with values", n.form, w)
+	if n.form != isMap {
+		if n.form != isBad {
+			l.form(n, "this is %v: %v stand keys with values", n.form, w)
+		}
+		v.unsure = true
 		return v
 	}
 	for _, p := range n.pairs {
 		switch o := l.option(p.key.text, w); {
 		case slices.Contains(own, p.key.text):
 		case o != nil:
-			v.entries = l.add(v.entries, p, o)
-			if last := len(v.entries) - 1; last >= 0 {
-				v.entries[last].where = w
+			e := l.entry(v.entries, p, o)
+			if e == nil {
+				v.unsure = true
+				continue
 			}
+			e.where = w
+			v.entries = append(v.entries, e)
 		case isHook(p.key.text) && w != inTarget:
 			if h := l.hook(p); h != nil {
 				v.hooks = append(v.hooks, h)
 			}
 		default:
 			l.unknown(p.key, w)
+			v.unsure = true
 		}
 	}
 	return v
 }
 
-// add appends an entry, unless its form is wrong or it stands against one that is there.
-func (l *loader) add(list []*entry, p pair, o *options.Option) []*entry {
+// entry makes one beside those that are there. It is nil if its form is wrong, or it stands against one of them.
+func (l *loader) entry(beside []*entry, p pair, o *options.Option) *entry {
 	e := &entry{key: p.key, value: p.value, opt: o}
 	if !l.wellFormed(e) {
-		return list
+		return nil
 	}
-	for _, other := range list {
+	for _, other := range beside {
 		switch {
 		case other.opt.Key() == o.Key():
 			l.value(p.key, "%s and %s are two names of one option: the first one is in line %d", other.key.text, p.key.text, other.key.line)
-			return list
+			return nil
 		case e.excludes(other):
 			l.value(p.key, "%s excludes %s of line %d: they are two answers to one question", p.key.text, other.key.text, other.key.line)
-			return list
+			return nil
 		}
 	}
-	return append(list, e)
+	return e
 }
 
 // group is the question that the entry answers, "" for one of its own.

@@ -123,7 +123,9 @@ func (l *loader) top(n *node, first bool) {
 		case key == "defaults":
 			l.defaults = *l.level(p.value, inDefaults)
 		case l.processOption(key) != nil:
-			l.process = l.add(l.process, p, l.processOption(key))
+			if e := l.entry(l.process, p, l.processOption(key)); e != nil {
+				l.process = append(l.process, e)
+			}
 		default:
 			l.unknown(p.key, inFile)
 		}

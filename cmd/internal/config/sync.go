@@ -13,11 +13,13 @@ import (
 
 // sync is an item of syncs.
 type sync struct {
-	name    string
-	named   *node // where its name stands, or what it is drawn from
-	source  *node
-	level   *level
-	targets []*target
+	name   string
+	named  *node // where its name stands, or what it is drawn from
+	source *node
+	level  *level
+	// defaults are the config's, one for all.
+	defaults *level
+	targets  []*target
 
 	hooks     hooks.Set
 	hooksFrom []*hookEntry
@@ -56,7 +58,7 @@ func (l *loader) sync(n *node) *sync {
 		}
 		return nil
 	}
-	s := &sync{level: l.level(n, inSync, "name", "source", "targets")}
+	s := &sync{defaults: &l.defaults, level: l.level(n, inSync, "name", "source", "targets")}
 	s.source = l.text(n, "source", "the directory or file that is kept in step, as /srv/www/")
 	s.nameOf(l, n)
 	if p := n.find("targets"); p != nil {
@@ -149,7 +151,7 @@ func (l *loader) targetList(s *sync, n *node) {
 	case n.form == isBad:
 		return
 	case n.form != isList:
-		l.form(n, "targets: this is %v: it is a list, as [user@host::module/], or an item a line, each with a dash", n.form)
+		l.form(n, "targets: this is %v: it is a list, as [%s], or an item a line, each with a dash", n.form, orElse(n, "user@host::module/"))
 		return
 	case len(n.items) == 0:
 		l.form(n, "targets: the list is empty: a sync has one target at least")
@@ -168,6 +170,14 @@ func (l *loader) targetList(s *sync, n *node) {
 			s.targets = append(s.targets, t)
 		}
 	}
+}
+
+// orElse is a short text, or where n is none an example.
+func orElse(n *node, example string) string {
+	if n.form == isText && len(n.text) < 40 {
+		return n.text
+	}
+	return example
 }
 
 func (l *loader) checkTarget(n *node) bool {

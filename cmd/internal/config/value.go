@@ -185,7 +185,11 @@ func (l *loader) absolute(key string, n *node, name string) bool {
 	case strings.HasPrefix(name, "${"):
 		l.value(n, "%s: environment variables are read in password, password-file and the files of listen alone: write the whole path", key)
 	default:
-		l.value(n, "%s: %s is relative, and a service is in no directory of its own: write the whole path, as %s", key, quoted(name), quoted(filepath.Join(filepath.Dir(n.file.name), name)))
+		whole := filepath.Join(filepath.Dir(n.file.name), name)
+		if strings.HasSuffix(name, "/") {
+			whole += "/" // it counts
+		}
+		l.value(n, "%s: %s is relative, and a service is in no directory of its own: write the whole path, as %s", key, quoted(name), quoted(whole))
 	}
 	return false
 }

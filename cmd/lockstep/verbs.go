@@ -11,11 +11,14 @@ import (
 // verbs are what lockstep does beside replication, by the first argument. A source of such a name is
 // written ./NAME.
 var verbs = map[string]func(args []string, stdout, stderr io.Writer) int{
+	"check":      runCheck,
 	"check-path": checkPath,
+	"config":     runConfig,
 	"events":     runEvents,
 	"failed":     controlVerb("failed", runFailed),
 	"release":    controlVerb("release", runRelease),
 	"resync":     controlVerb("resync", runResync),
+	"schema":     runSchema,
 	"status":     controlVerb("status", runStatus),
 	"sysctl":     runSysctl,
 }

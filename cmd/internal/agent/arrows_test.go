@@ -16,7 +16,7 @@ const module = "github.com/lockstep-sync/lockstep/"
 // other modules it may import, tests apart. "std" alone means the standard library only.
 // What is not listed may not exist: a new package needs a line here.
 var arrows = map[string][]string{
-	"cmd/lockstep":              {"cmd/internal/agent", "cmd/internal/api", "cmd/internal/options", "cmd/internal/config", "syncer", "sysctl", "watcher", "github.com/spf13/pflag"},
+	"cmd/lockstep":              {"cmd/internal/agent", "cmd/internal/api", "cmd/internal/options", "cmd/internal/config", "syncer", "sysctl", "watcher", "golang.org/x/sys", "github.com/spf13/pflag"},
 	"cmd/lockstep-bench":        {"syncer/syncertest", "watcher", "golang.org/x/sys", "golang.org/x/sync"},
 	"cmd/lockstep-chaos":        {"syncer/syncertest", "golang.org/x/sys", "github.com/hanwen/go-fuse/"},
 	"cmd/internal/api":          {"syncer"},

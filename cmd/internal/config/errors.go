@@ -23,9 +23,9 @@ type Error struct {
 // Error is one line.
 func (e *Error) Error() string {
 	if e.Line == 0 {
-		return fmt.Sprintf("%s: %s", printable(e.File), e.Message)
+		return fmt.Sprintf("%s: %s", Printable(e.File), e.Message)
 	}
-	return fmt.Sprintf("%s:%d:%d: %s", printable(e.File), e.Line, e.Column, e.Message)
+	return fmt.Sprintf("%s:%d:%d: %s", Printable(e.File), e.Line, e.Column, e.Message)
 }
 
 // Errors are all that is wrong with a config, in the order of its lines.
@@ -56,7 +56,7 @@ func (e *Error) excerpt() string {
 	if at < len(before) {
 		before, behind = before[:at], before[at:]
 	}
-	head, tail := printable(string(before)), printable(string(behind))
+	head, tail := Printable(string(before)), Printable(string(behind))
 	if r := []rune(head); len(r) > width/2 {
 		head = "…" + string(r[len(r)-width/2:])
 	}
@@ -67,8 +67,8 @@ func (e *Error) excerpt() string {
 	return fmt.Sprintf("\n  %s | %s%s\n  %s | %s^", number, head, tail, strings.Repeat(" ", len(number)), strings.Repeat(" ", len([]rune(head))))
 }
 
-// printable is text without what a terminal would obey.
-func printable(s string) string {
+// Printable is text without what a terminal would obey.
+func Printable(s string) string {
 	plain := func(r rune) bool { return r == ' ' || unicode.IsPrint(r) && r != unicode.ReplacementChar }
 	if strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
 		return s
@@ -98,7 +98,7 @@ type problems struct {
 const most = 100
 
 func (p *problems) add(e *Error) *Error {
-	e.Message = printable(strings.ReplaceAll(e.Message, "\n", " "))
+	e.Message = Printable(strings.ReplaceAll(e.Message, "\n", " "))
 	if p.told == nil {
 		p.told = map[string]bool{}
 	}

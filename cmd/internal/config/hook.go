@@ -71,8 +71,13 @@ func (l *loader) hookMap(name string, n *node, h *hookEntry) bool {
 			h.hook.Argv, fine = l.words(name, p.value)
 			ok = ok && fine
 		case "shell":
-			if p.value.form != isText || strings.TrimSpace(p.value.text) == "" {
+			if p.value.form != isText {
 				ok = l.wants(p.value, false, name, "the text of a script for sh")
+				continue
+			}
+			if strings.TrimSpace(p.value.text) == "" {
+				l.value(p.value, "%s: the script for sh is empty", name)
+				ok = false
 				continue
 			}
 			h.hook.Argv = []string{"/bin/sh", "-c", p.value.text}

@@ -98,7 +98,7 @@ func (l *loader) file(name string, by *node) {
 	l.reading = append(l.reading, name)
 	defer func() { l.reading = l.reading[:len(l.reading)-1] }()
 	if f.mode.IsRegular() && f.mode.Perm()&0o022 != 0 {
-		l.warnings = append(l.warnings, fmt.Sprintf("%s: others than its owner can write this file, and with it choose what is run: chmod go-w it", printable(name)))
+		l.warnings = append(l.warnings, fmt.Sprintf("%s: others than its owner can write this file, and with it choose what is run: chmod go-w it", Printable(name)))
 	}
 	before := len(l.list)
 	n := read(f, text, &l.problems)

@@ -27,7 +27,7 @@ func (c *Config) Print(w io.Writer, name string) error {
 			}
 		}
 		if len(syncs) == 0 {
-			return fmt.Errorf("there is no sync %s: there are %s", quoted(name), printable(strings.Join(names, ", ")))
+			return fmt.Errorf("there is no sync %s: there are %s", quoted(name), Printable(strings.Join(names, ", ")))
 		}
 	}
 	p := &printer{}
@@ -204,7 +204,7 @@ func scalar(s string) string {
 	switch {
 	case plainText.MatchString(s) && !otherText.MatchString(s):
 		return s
-	case printable(s) == s:
+	case Printable(s) == s:
 		return "'" + strings.ReplaceAll(s, "'", "''") + "'"
 	}
 	var b strings.Builder
@@ -218,7 +218,7 @@ func scalar(s string) string {
 			b.WriteString(`\n`)
 		case r == '\t':
 			b.WriteString(`\t`)
-		case printable(string(r)) == string(r) || r > 0xffff:
+		case Printable(string(r)) == string(r) || r > 0xffff:
 			b.WriteRune(r)
 		default:
 			fmt.Fprintf(&b, `\u%04x`, r)

@@ -126,7 +126,7 @@ func (l *loader) config() (*Config, error) {
 	l.apart()
 	c := &Config{File: l.root, Files: l.files, Process: p, Warnings: l.warnings, Secrets: l.secrets, process: l.process, syncs: l.syncs}
 	if len(l.syncs) == 0 && len(l.list) == 0 {
-		l.form((&file{name: l.root}).whole(), "there is not one sync: nothing would be done")
+		l.value((&file{name: l.root}).whole(), "there is not one sync: nothing would be done")
 	}
 	if err := l.err(l.files); err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func (l *loader) secret(e *entry, s *agent.Settings) bool {
 	}
 	if !n.file.private() {
 		w := fmt.Sprintf("%s:%d: a password stands in a file that others than its owner may read: chmod 600 it (owned by root, or by who runs lockstep), or use password-file or ${NAME}",
-			printable(n.file.name), n.line)
+			Printable(n.file.name), n.line)
 		if !slices.Contains(l.warnings, w) {
 			l.warnings = append(l.warnings, w)
 		}

@@ -175,7 +175,9 @@ func (l *loader) texts(n *node, key, wanted string) []*node {
 	for _, item := range items {
 		switch {
 		case item.form == isBad:
-		case item.form != isText && item.form != isNumber || item.text == "":
+		case item.form == isText && item.text == "":
+			l.form(item, "%s: it is empty: it wants %s", key, wanted)
+		case item.form != isText && item.form != isNumber:
 			l.form(item, "%s: this is %v: it wants %s", key, item.form, wanted)
 		default:
 			texts = append(texts, item)

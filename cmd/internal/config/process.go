@@ -41,9 +41,6 @@ func (l *loader) processSettings() agent.Process {
 	if e := l.processEntry("log-level"); e != nil {
 		p.LogLevel = e.value.text
 	}
-	if e := l.processEntry("log-format"); e != nil {
-		p.LogFormat = e.value.text
-	}
 	for i := range processKeys {
 		k := &processKeys[i]
 		to := k.set(&p)

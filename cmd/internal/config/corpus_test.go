@@ -22,7 +22,7 @@ func must(t testing.TB, err error) {
 }
 
 // corpus runs test for each archive below testdata: its files are in dir, and what test returns is to be its last
-// file, "want". In there, dir is DIR.
+// file, "want". In both, dir is $WORK.
 func corpus(t *testing.T, kind string, test func(t *testing.T, dir string) string) {
 	t.Helper()
 	names, err := filepath.Glob("testdata/" + kind + "/*.txtar")
@@ -39,9 +39,9 @@ func corpus(t *testing.T, kind string, test func(t *testing.T, dir string) strin
 				}
 				path := filepath.Join(dir, f.Name)
 				must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-				must(t, os.WriteFile(path, []byte(strings.ReplaceAll(string(f.Data), "DIR", dir)), 0o600))
+				must(t, os.WriteFile(path, []byte(strings.ReplaceAll(string(f.Data), "$WORK", dir)), 0o600))
 			}
-			got := strings.ReplaceAll(test(t, dir), dir, "DIR")
+			got := strings.ReplaceAll(test(t, dir), dir, "$WORK")
 			if !strings.HasSuffix(got, "\n") {
 				got += "\n"
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"os"
@@ -188,12 +189,12 @@ func (r *checkReport) text() string {
 
 func (r *checkReport) process() string {
 	p := r.Process
-	words := []string{"user " + orText(p.User, "as started"), "confine " + orText(p.Confine, "off")}
+	words := []string{"user " + cmp.Or(p.User, "as started"), "confine " + cmp.Or(p.Confine, "off")}
 	state := p.StateDir
 	if state == "" {
 		state = agent.DefaultStateDir()
 	}
-	words = append(words, "state in "+config.Printable(orText(state, "none")), "control "+config.Printable(orText(p.Control, "none")))
+	words = append(words, "state in "+config.Printable(cmp.Or(state, "none")), "control "+config.Printable(cmp.Or(p.Control, "none")))
 	if p.Listen != "" {
 		words = append(words, "listens on "+config.Printable(p.Listen))
 	}
@@ -209,13 +210,6 @@ func (r *checkReport) watches() string {
 		text += ", which is raised where it may be"
 	}
 	return text
-}
-
-func orText(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 func plural(n int, what string) string {

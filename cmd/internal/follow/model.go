@@ -1,0 +1,270 @@
+package follow
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
+)
+
+// Status is what came of asking the agent.
+type Status struct {
+	At    time.Time
+	Agent api.Agent
+	Err   error
+}
+
+// Tick is the time that it is.
+type Tick time.Time
+
+// page is what is on the screen.
+type page int
+
+const (
+	list page = iota
+	details
+	help
+)
+
+// Model is all that a picture depends on. Update gives the next one and changes nothing.
+type Model struct {
+	theme         *theme
+	width, height int
+	now           time.Time
+
+	agent  api.Agent
+	asked  bool // an answer came, of either kind
+	known  bool // agent is what one told
+	gone   error
+	since  time.Time // when it went, or when it was first asked
+	backAt time.Time
+	away   time.Duration // how long it had been gone when it came back
+	was    int           // its process before
+
+	page   page
+	from   page // where help was asked for
+	order  order
+	filter string
+	typing bool // a filter is being typed
+	before string
+
+	rows     []row
+	selected key
+	chosen   bool // by somebody; until then it is the first
+	top      int  // first line of the list that is shown
+	detail   int  // of the details
+}
+
+// newModel is before anything is known.
+func newModel(t *theme, width, height int, now time.Time) Model {
+	return Model{theme: t, width: width, height: height, now: now, since: now}
+}
+
+// Update takes one message. The command is nil or tea.Quit.
+func (m Model) Update(msg tea.Msg) (Model, tea.Cmd) {
+	var cmd tea.Cmd
+	switch msg := msg.(type) {
+	case Tick:
+		m.now = time.Time(msg)
+	case Status:
+		m = m.told(msg)
+	case tea.WindowSizeMsg:
+		if msg.Width > 0 && msg.Height > 0 { // a serial line does not know its size
+			m.width, m.height = msg.Width, msg.Height
+		}
+	case tea.KeyMsg:
+		m, cmd = m.key(msg)
+	}
+	return m.settle(), cmd
+}
+
+// told takes what an agent says, or that it says nothing.
+func (m Model) told(s Status) Model {
+	m.now, m.asked = s.At, true
+	if s.Err != nil {
+		if m.gone == nil {
+			m.since = s.At
+		}
+		m.gone = s.Err
+		return m
+	}
+	if m.gone != nil && m.known {
+		m.backAt, m.away, m.was = s.At, s.At.Sub(m.since), m.agent.PID
+	}
+	m.agent, m.known, m.gone = s.Agent, true, nil
+	return m
+}
+
+// settle keeps the selection on a row and on the screen.
+func (m Model) settle() Model {
+	m.rows = rowsOf(&m.agent, m.order, m.filter)
+	if !m.chosen || m.at() < 0 {
+		m.chosen, m.selected = false, key{}
+		if len(m.rows) > 0 {
+			m.selected = m.rows[0].key
+		}
+		if m.page == details { // what was looked at is gone
+			m.page = list
+		}
+		m.from = list
+	}
+	m.top, m.detail = m.scrolled(), min(m.detail, max(m.detailLines()-m.bodyHeight(), 0))
+	return m
+}
+
+// at is the index of the selected row, -1 if there is none.
+func (m *Model) at() int {
+	return slices.IndexFunc(m.rows, func(r row) bool { return r.key == m.selected })
+}
+
+func (m Model) key(k tea.KeyMsg) (Model, tea.Cmd) {
+	name := k.String()
+	switch {
+	case name == "ctrl+c":
+		return m, tea.Quit
+	case name == "ctrl+z":
+		return m, tea.Suspend
+	case m.typing:
+		return m.keyFilter(k), nil
+	case name == "q":
+		return m, tea.Quit
+	case name == "?":
+		if m.page != help {
+			m.from, m.page = m.page, help
+			return m, nil
+		}
+		m.page = m.from
+	case m.page == help:
+		m.page = m.from
+	case m.page == details:
+		return m.keyDetails(name), nil
+	default:
+		return m.keyList(name), nil
+	}
+	return m, nil
+}
+
+func (m Model) keyList(name string) Model {
+	switch name {
+	case "up", "k":
+		m = m.move(-1)
+	case "down", "j":
+		m = m.move(1)
+	case "pgup", "ctrl+b", "ctrl+u":
+		m = m.movePage(-1)
+	case "pgdown", "ctrl+f", "ctrl+d", " ":
+		m = m.movePage(1)
+	case "home", "g":
+		m = m.move(-len(m.rows))
+	case "end", "G":
+		m = m.move(len(m.rows))
+	case "enter", "right", "l":
+		if m.at() >= 0 {
+			m.page, m.chosen, m.detail = details, true, 0
+		}
+	case "/":
+		m.typing, m.before = true, m.filter
+	case "s":
+		m.order = (m.order + 1) % orders
+	case "esc":
+		if m.filter != "" {
+			m.filter = ""
+		} else {
+			m.chosen = false // back to what is worst off
+		}
+	}
+	return m
+}
+
+func (m Model) keyDetails(name string) Model {
+	switch name {
+	case "esc", "enter", "left", "h", "backspace":
+		m.page = list
+	case "up", "k":
+		m.detail = max(m.detail-1, 0)
+	case "down", "j":
+		m.detail++
+	case "pgup", "ctrl+b", "ctrl+u":
+		m.detail = max(m.detail-m.bodyHeight(), 0)
+	case "pgdown", "ctrl+f", "ctrl+d", " ":
+		m.detail += m.bodyHeight()
+	case "home", "g":
+		m.detail = 0
+	case "end", "G":
+		m.detail = m.detailLines()
+	case "tab", "n":
+		m = m.move(1)
+		m.detail = 0
+	case "shift+tab", "p":
+		m = m.move(-1)
+		m.detail = 0
+	}
+	return m
+}
+
+// keyFilter edits the filter; what matches is shown at once.
+func (m Model) keyFilter(k tea.KeyMsg) Model {
+	switch k.Type {
+	case tea.KeyEnter:
+		m.typing = false
+	case tea.KeyEsc:
+		m.typing, m.filter = false, m.before
+	case tea.KeyBackspace, tea.KeyCtrlH:
+		if r := []rune(m.filter); len(r) > 0 {
+			m.filter = string(r[:len(r)-1])
+		}
+	case tea.KeyCtrlU:
+		m.filter = ""
+	case tea.KeySpace:
+		m.filter += " "
+	case tea.KeyUp:
+		m = m.move(-1)
+	case tea.KeyDown:
+		m = m.move(1)
+	case tea.KeyRunes:
+		m.filter += strings.Map(func(r rune) rune {
+			if unicode.IsPrint(r) {
+				return r
+			}
+			return -1
+		}, string(k.Runes))
+	}
+	return m
+}
+
+// move selects another row, by so many.
+func (m Model) move(by int) Model {
+	if len(m.rows) == 0 {
+		return m
+	}
+	at := min(max(max(m.at(), 0)+by, 0), len(m.rows)-1)
+	m.selected, m.chosen = m.rows[at].key, true
+	return m
+}
+
+// movePage moves by as many rows as fill the screen.
+func (m Model) movePage(by int) Model {
+	blocks := m.blocks()
+	at := max(m.at(), 0)
+	for room := m.bodyHeight() - 1; ; at += by {
+		next := at + by
+		if next < 0 || next >= len(blocks) {
+			break
+		}
+		if room -= len(blocks[next].lines); room < 0 {
+			break
+		}
+	}
+	if at == m.at() {
+		at += by // one that fills the screen
+	}
+	if len(blocks) == 0 {
+		return m
+	}
+	m.selected, m.chosen = m.rows[min(max(at, 0), len(m.rows)-1)].key, true
+	return m
+}

@@ -1,0 +1,312 @@
+package follow
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
+)
+
+// View is the screen: as many lines as it has, none wider.
+func (m Model) View() string {
+	top := m.header()
+	var body []string
+	switch {
+	case m.page == help:
+		body = m.paintAll(m.helpLines())
+	case !m.known:
+		body = m.paintAll(m.nobodyLines())
+	case m.page == details:
+		all := m.details()
+		body = m.paintAll(all[min(m.detail, len(all)):])
+	default:
+		body = m.listBody()
+	}
+	lines := m.paintAll(top)
+	room := m.bodyHeight()
+	lines = append(lines, body[:min(len(body), room)]...)
+	for len(lines) < m.height-1 {
+		lines = append(lines, "")
+	}
+	lines = append(lines, m.theme.paint(m.footer(), m.width, false))
+	return strings.Join(lines[max(len(lines)-m.height, 0):], "\n")
+}
+
+func (m *Model) paintAll(lines []line) []string {
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = m.theme.paint(l, m.width, false)
+	}
+	return out
+}
+
+// bodyHeight is what the header and the footer leave.
+func (m *Model) bodyHeight() int {
+	return max(m.height-len(m.header())-1, 1)
+}
+
+// clock is the time that what is shown is true for: it stands still while nobody answers.
+func (m *Model) clock() time.Time {
+	if m.gone != nil {
+		return m.since
+	}
+	return m.now
+}
+
+// header says who is looked at and how it is doing as a whole.
+func (m *Model) header() []line {
+	t, a := m.theme, &m.agent
+	left := line{{"lockstep", strong}}
+	var right []string
+	if m.known {
+		left = append(left, span{" " + t.quote(a.Version), plain})
+		right = append(right, "up "+long(m.clock().Sub(a.Since)), fmt.Sprintf("pid %d", a.PID))
+		if a.Resident > 0 {
+			right = append(right, size(a.Resident))
+		}
+		config := a.Config
+		if config == "" {
+			config = "--watch"
+		}
+		left = append(left, span{"  " + t.quote(config), faint})
+	}
+	lines := []line{m.spread(left, right)}
+	if m.known {
+		lines = append(lines, m.summary())
+	}
+	lines = append(lines, m.notices()...)
+	if m.height < 10 {
+		return lines[:min(len(lines), max(m.height-2, 0))]
+	}
+	lines = append(lines, line{{strings.Repeat(t.rule, m.width), faint}})
+	if m.known && m.page == list {
+		tab := tableOf(m.width, longestTarget(m, m.rows))
+		lines = append(lines, tab.heading())
+	}
+	return lines
+}
+
+// spread puts a line to the left, and to the right as much as there is room for, the first being dearest.
+func (m *Model) spread(left line, right []string) line {
+	sep := "  " + m.theme.dot + " "
+	if !m.theme.ascii {
+		sep = " " + m.theme.dot + " "
+	}
+	text := ""
+	for _, r := range right {
+		longer := r
+		if text != "" {
+			longer = text + sep + r
+		}
+		if widthOf(left[:min(len(left), 2)])+3+len([]rune(longer)) > m.width {
+			break
+		}
+		text = longer
+	}
+	room := m.width - len([]rune(text))
+	if text != "" {
+		room -= 2
+	}
+	used := 0
+	var out line
+	for _, s := range left {
+		w := widthOf(line{s})
+		if used+w > room {
+			s.text = clip(s.text, room-used, m.theme.dots)
+			w = widthOf(line{s})
+		}
+		out = append(out, s)
+		used += w
+	}
+	if text == "" {
+		return out
+	}
+	return append(out, span{strings.Repeat(" ", max(m.width-used-len([]rune(text)), 1)), plain}, span{text, faint})
+}
+
+// summary has a chip for each state that occurs.
+func (m *Model) summary() line {
+	list, targets := tallies(&m.agent)
+	var left line
+	chip := func(state string, n int, what string) {
+		if len(left) > 0 {
+			left = append(left, span{"  ", plain})
+		}
+		left = append(left, span{fmt.Sprintf("%s %d %s", m.theme.states[state], n, what), m.ink(stateInk(state))})
+	}
+	if down := syncsDown(&m.agent); down > 0 {
+		chip(api.StateRetrying, down, "source down")
+	}
+	for _, x := range list {
+		chip(x.state, x.n, word(x.state))
+	}
+	if len(left) == 0 {
+		left = line{{"no targets", faint}}
+	}
+	var right []string
+	var rate float64
+	for i := range m.agent.Syncs {
+		for j := range m.agent.Syncs[i].Targets {
+			if tr := m.agent.Syncs[i].Targets[j].Transfer; tr != nil {
+				rate += tr.Rate
+			}
+		}
+	}
+	if m.filter != "" {
+		right = append(right, fmt.Sprintf("%d of %d match", len(m.rows), targets))
+	}
+	if rate > 0 && m.gone == nil {
+		right = append(right, size(int64(rate))+"/s")
+	}
+	right = append(right, count(int64(len(m.agent.Syncs)), "sync"))
+	room := m.width - widthOf(left)
+	for len(right) > 0 && len(strings.Join(right, "   "))+2 > room {
+		right = right[:len(right)-1]
+	}
+	return m.spread(line{{"", plain}, {"", plain}}.and(left...), right)
+}
+
+func (l line) and(more ...span) line { return append(l, more...) }
+
+// ink is what a state is written with: what was seen last is not as bright as what is.
+func (m *Model) ink(i ink) ink {
+	if m.gone != nil {
+		return faint
+	}
+	return i
+}
+
+// notices are what is to be known about the agent itself.
+func (m *Model) notices() (lines []line) {
+	t := m.theme
+	say := func(state string, i ink, format string, args ...any) {
+		for n, text := range wrap(fmt.Sprintf(format, args...), m.width-2, 2, t.dots) {
+			head := t.states[state] + " "
+			if n > 0 {
+				head = "  "
+			}
+			lines = append(lines, line{{head + text, i}})
+		}
+	}
+	if m.gone != nil && m.known {
+		say(api.StateRetrying, bad, "no answer for %s: %s; below is what was seen at %s", long(m.now.Sub(m.since)), t.quote(m.gone.Error()), m.since.Format(time.TimeOnly))
+	}
+	if m.gone == nil && !m.backAt.IsZero() && m.now.Sub(m.backAt) < 10*time.Second {
+		again := "it is the same process"
+		if m.agent.PID != m.was {
+			again = "it was started again"
+		}
+		say(api.StateInStep, good, "back after %s; %s", long(m.away), again)
+	}
+	if m.known && m.agent.LoadError != "" {
+		say(api.StatePartial, doubt, "the last reload changed nothing: %s", t.quote(m.agent.LoadError))
+	}
+	if m.known && m.gone == nil && !m.agent.Ready {
+		say(api.StateStarting, busy, "it starts: not every source is watched yet")
+	}
+	return lines
+}
+
+// nobodyLines stand where there is nothing to show.
+func (m *Model) nobodyLines() []line {
+	if !m.asked {
+		return []line{{}, {{"  asking" + m.theme.dots, faint}}}
+	}
+	lines := []line{{}, {{"  " + m.theme.states[api.StateRetrying] + " No lockstep answers, for " + long(m.now.Sub(m.since)) + ".", bad}}}
+	for _, text := range wrap(m.theme.quote(m.gone.Error()), m.width-4, 6, m.theme.dots) {
+		lines = append(lines, line{{"    " + text, plain}})
+	}
+	for _, text := range wrap("It is asked again and again: what it has to tell is shown here as soon as it runs.", m.width-4, 4, m.theme.dots) {
+		lines = append(lines, line{{"    " + text, faint}})
+	}
+	return lines
+}
+
+// footer has the keys, or the filter that is being typed.
+func (m *Model) footer() line {
+	if m.typing {
+		return line{{"filter: ", strong}, {m.theme.quote(m.filter), plain}, {m.theme.full, faint}, {"  enter", strong}, {" keep ", faint}, {" esc", strong}, {" as before", faint}}
+	}
+	var keys [][2]string
+	switch m.page {
+	case help:
+		keys = [][2]string{{"any key", "back"}, {"q", "quit"}}
+	case details:
+		keys = [][2]string{{"esc", "back"}, {"tab", "next target"}, {"up down", "scroll"}, {"?", "help"}, {"q", "quit"}}
+	default:
+		keys = [][2]string{{"q", "quit"}, {"enter", "details"}, {"/", "filter"}, {"s", "sort: " + m.order.String()}, {"?", "help"}, {"up down", "select"}}
+		if m.filter != "" {
+			keys = append([][2]string{{"esc", "all"}}, keys...)
+		}
+	}
+	var l line
+	right := m.position()
+	for _, k := range keys {
+		if widthOf(l)+len(k[0])+len(k[1])+3+len(right) > m.width {
+			break
+		}
+		if len(l) > 0 {
+			l = append(l, span{"  ", plain})
+		}
+		l = append(l, span{k[0], strong}, span{" " + k[1], faint})
+	}
+	return append(l, span{strings.Repeat(" ", max(m.width-widthOf(l)-len(right), 0)) + right, faint})
+}
+
+// position is where in a list that does not fit.
+func (m *Model) position() string {
+	switch {
+	case m.page == details && m.detailLines() > m.bodyHeight():
+		return fmt.Sprintf("%d/%d", min(m.detail+m.bodyHeight(), m.detailLines()), m.detailLines())
+	case m.page == list && len(m.rows) > 1:
+		return fmt.Sprintf("%d/%d", m.at()+1, len(m.rows))
+	}
+	return ""
+}
+
+var helpText = []string{
+	"up, down, j, k      select a target      home, end, g, G   the first, the last",
+	"pgup, pgdown        a screen further     enter             its details; esc: back",
+	"/                   show only what has these words in sync, source, target or state",
+	"s                   sort: trouble first, as in the config, by lag, by name",
+	"esc                 without the filter; then back to what is worst off",
+	"q, ctrl-c           quit                 ctrl-z            in the background",
+}
+
+// helpLines explain keys and symbols.
+func (m *Model) helpLines() []line {
+	lines := []line{{}}
+	for _, text := range helpText {
+		for i, part := range wrapKeep(text, m.width-2) {
+			lines = append(lines, line{{strings.Repeat(" ", 2+2*min(i, 1)) + part, plain}})
+		}
+	}
+	lines = append(lines, line{})
+	for _, s := range []struct{ state, means string }{
+		{api.StateInStep, "nothing is dirty"},
+		{api.StateVerifying, "in step as far as is known, and being compared"},
+		{api.StatePushing, "something is on its way, or about to be"},
+		{api.StateStarting, "nothing was pushed yet"},
+		{api.StatePaused, "changes are gathered, none are pushed: lockstep resume"},
+		{api.StateHeld, "deletions wait for you: lockstep release"},
+		{api.StatePartial, "some paths cannot be brought over: lockstep failed"},
+		{api.StateRetrying, "the target cannot be reached, or fails"},
+		{api.StateStopped, "nobody keeps it in step"},
+	} {
+		lines = append(lines, line{{"  " + m.theme.states[s.state] + " " + pad(word(s.state), 11), stateInk(s.state)}, {s.means, plain}})
+	}
+	return append(lines, line{}, line{{"  lag: age of the oldest change that is not there; saved: what did not have to travel", faint}})
+}
+
+// wrapKeep breaks a line of columns into two where it does not fit.
+func wrapKeep(text string, width int) []string {
+	if len(text) <= width {
+		return []string{text}
+	}
+	var parts []string
+	for _, p := range wrap(text, width-2, 4, "") {
+		parts = append(parts, p)
+	}
+	return parts
+}

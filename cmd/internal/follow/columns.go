@@ -34,13 +34,13 @@ var columns = []column{
 		return span{short(d), plain}
 	}},
 	{"QUEUE", 7, true, func(m *Model, t *api.Target) span { return number(m, int64(t.Paths), 7) }},
+	{"FLIGHT", 7, true, func(m *Model, t *api.Target) span { return number(m, int64(t.InFlight), 7) }},
 	{"LAST OK", 8, true, func(m *Model, t *api.Target) span {
 		if t.LastSuccess.IsZero() {
 			return span{"never", faint}
 		}
 		return span{ago(m.clock(), t.LastSuccess), plain}
 	}},
-	{"FLIGHT", 7, true, func(m *Model, t *api.Target) span { return number(m, int64(t.InFlight), 7) }},
 	{"SAVED", 6, true, func(m *Model, t *api.Target) span {
 		part, ok := saving(&t.Totals)
 		if !ok {

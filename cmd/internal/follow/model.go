@@ -77,7 +77,12 @@ func (m Model) Update(msg tea.Msg) (Model, tea.Cmd) {
 			m.width, m.height = msg.Width, msg.Height
 		}
 	case tea.KeyMsg:
-		m, cmd = m.key(msg)
+		for _, k := range single(msg) {
+			if m, cmd = m.key(k); cmd != nil {
+				break
+			}
+			m = m.settle() // the next one is about what this one shows
+		}
 	}
 	return m.settle(), cmd
 }
@@ -119,6 +124,18 @@ func (m Model) settle() Model {
 // at is the index of the selected row, -1 if there is none.
 func (m *Model) at() int {
 	return slices.IndexFunc(m.rows, func(r row) bool { return r.key == m.selected })
+}
+
+// single takes letters apart: what is typed or repeated fast comes in one message. What is pasted is no key.
+func single(k tea.KeyMsg) []tea.KeyMsg {
+	if k.Type != tea.KeyRunes || k.Alt {
+		return []tea.KeyMsg{k}
+	}
+	keys := make([]tea.KeyMsg, len(k.Runes))
+	for i, r := range k.Runes {
+		keys[i] = tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Paste: k.Paste}
+	}
+	return keys
 }
 
 func (m Model) key(k tea.KeyMsg) (Model, tea.Cmd) {

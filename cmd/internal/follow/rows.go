@@ -158,12 +158,11 @@ type tally struct {
 	n     int
 }
 
-func tallies(a *api.Agent) (list []tally, targets int) {
+func tallies(a *api.Agent) (list []tally) {
 	of := map[string]int{}
 	for i := range a.Syncs {
 		for j := range a.Syncs[i].Targets {
 			of[a.Syncs[i].Targets[j].State]++
-			targets++
 		}
 	}
 	for _, state := range []string{api.StateRetrying, api.StatePartial, api.StateHeld, api.StatePaused, api.StateStarting, api.StatePushing, api.StateVerifying, api.StateInStep, api.StateStopped} {
@@ -171,7 +170,7 @@ func tallies(a *api.Agent) (list []tally, targets int) {
 			list = append(list, tally{state, of[state]})
 		}
 	}
-	return list, targets
+	return list
 }
 
 // syncsDown counts the syncs that do not run.

@@ -2,8 +2,11 @@ package follow
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/charmbracelet/lipgloss"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 )
@@ -127,7 +130,7 @@ func (m *Model) spread(left line, right []string) line {
 
 // summary has a chip for each state that occurs.
 func (m *Model) summary() line {
-	list, targets := tallies(&m.agent)
+	list := tallies(&m.agent)
 	var left line
 	chip := func(state string, n int, what string) {
 		if len(left) > 0 {
@@ -152,9 +155,6 @@ func (m *Model) summary() line {
 				rate += tr.Rate
 			}
 		}
-	}
-	if m.filter != "" {
-		right = append(right, fmt.Sprintf("%d of %d match", len(m.rows), targets))
 	}
 	if rate > 0 && m.gone == nil {
 		right = append(right, size(int64(rate))+"/s")
@@ -237,13 +237,14 @@ func (m *Model) footer() line {
 	default:
 		keys = [][2]string{{"q", "quit"}, {"enter", "details"}, {"/", "filter"}, {"s", "sort: " + m.order.String()}, {"?", "help"}, {"up down", "select"}}
 		if m.filter != "" {
-			keys = append([][2]string{{"esc", "all"}}, keys...)
+			keys[2][1] = "filter: " + clip(m.theme.quote(m.filter), 20, m.theme.dots)
+			keys = slices.Insert(keys, 3, [2]string{"esc", "all"})
 		}
 	}
 	var l line
 	right := m.position()
 	for _, k := range keys {
-		if widthOf(l)+len(k[0])+len(k[1])+3+len(right) > m.width {
+		if widthOf(l)+len(k[0])+lipgloss.Width(k[1])+3+len(right) > m.width {
 			break
 		}
 		if len(l) > 0 {
@@ -259,6 +260,8 @@ func (m *Model) position() string {
 	switch {
 	case m.page == details && m.detailLines() > m.bodyHeight():
 		return fmt.Sprintf("%d/%d", min(m.detail+m.bodyHeight(), m.detailLines()), m.detailLines())
+	case m.page == list && m.filter != "":
+		return fmt.Sprintf("%d/%d of %d", m.at()+1, len(m.rows), len(rowsOf(&m.agent, m.order, "")))
 	case m.page == list && len(m.rows) > 1:
 		return fmt.Sprintf("%d/%d", m.at()+1, len(m.rows))
 	}

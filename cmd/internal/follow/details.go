@@ -17,7 +17,7 @@ type sheet struct {
 	lines []line
 }
 
-const labelWidth = 12
+const labelWidth = 13
 
 func (s *sheet) row(label string, i ink, format string, args ...any) {
 	width := max(s.m.width-labelWidth-2, 10)
@@ -50,14 +50,14 @@ func (m *Model) details() []line {
 	th := m.theme
 	if r.target == nil {
 		s.lines = append(s.lines, line{{th.quote(r.of.Name), strong}}, line{})
-		s.row("state", stateInk(r.of.State), "%s %s: %s", th.states[r.of.State], word(r.of.State), th.quote(r.of.Text))
+		s.state(r.of.State, r.of.Text)
 		s.watched(r.of)
 		return s.dim()
 	}
 	t := r.target
 	s.lines = append(s.lines, line{{clip(fmt.Sprintf("%s %s %s", th.quote(r.of.Source), th.arrow, th.quote(t.Target)), m.width, th.dots), strong}}, line{})
 	s.row("sync", plain, "%s", th.quote(r.of.Name))
-	s.row("state", stateInk(t.State), "%s %s: %s", th.states[t.State], word(t.State), th.quote(t.Text))
+	s.state(t.State, t.Text)
 	if r.of.Paused {
 		s.row("paused", stay, "changes are gathered, none are pushed; lockstep resume ends it")
 	}
@@ -76,6 +76,10 @@ func (s *sheet) dim() []line {
 		s.lines[i] = s.m.dimmed(s.lines[i])
 	}
 	return s.lines
+}
+
+func (s *sheet) state(state, text string) {
+	s.row("state", stateInk(state), "%s: %s", s.m.stateText(state), s.m.theme.quote(text))
 }
 
 func (s *sheet) trouble(t *api.Target) {
@@ -210,11 +214,12 @@ func (s *sheet) watched(y *api.Sync) {
 		s.row("watch", plain, "not yet")
 		return
 	}
-	text := fmt.Sprintf("%s, %s watched directories", w.Backend, commas(w.Watches))
+	backend := s.m.theme.quote(w.Backend)
+	text := fmt.Sprintf("%s, %s", backend, watches(w.Watches))
 	i := plain
 	if w.Limit > 0 {
 		p := percent(w.Watches, w.Limit)
-		text = fmt.Sprintf("%s, %s of %s watches (%d%%)", w.Backend, commas(w.Watches), commas(w.Limit), p)
+		text = fmt.Sprintf("%s, %s of %s watches (%d%%)", backend, commas(w.Watches), commas(w.Limit), p)
 		if p >= nearLimit {
 			i = doubt
 			text += "; lockstep sysctl raises the limit"

@@ -18,8 +18,20 @@ import (
 // fakeEnv has the test binary follow an agent whose status is a file: what a terminal is to show is run as a program of its own.
 const fakeEnv = "LOCKSTEP_FOLLOW_FAKE"
 
+// justStart as such a file has it end at once.
+const justStart = "start"
+
 func TestMain(m *testing.M) {
-	if file := os.Getenv(fakeEnv); file != "" {
+	switch file := os.Getenv(fakeEnv); file {
+	case "":
+	case justStart:
+		if v, ok := os.LookupEnv("CI"); ok {
+			fmt.Printf("CI is %q\n", v)
+			os.Exit(1)
+		}
+		fmt.Println("started, CI is not set")
+		os.Exit(0)
+	default:
 		os.Exit(followFile(file))
 	}
 	goleak.VerifyTestMain(m)

@@ -86,14 +86,17 @@ func (m *Model) dimmed(l line) line {
 
 // scrolled is the first line to show so that the selected row is on the screen, moved as little as can be.
 func (m *Model) scrolled() int {
+	height := m.bodyHeight()
 	begin, end, n := 0, 0, 0
 	for i, b := range m.blocks() {
 		if m.rows[i].key == m.selected {
 			begin, end = n, n+len(b.lines)
+			if b.row >= height {
+				begin += b.row
+			}
 		}
 		n += len(b.lines)
 	}
-	height := m.bodyHeight()
 	top := max(m.top, end-height)
 	return max(min(top, begin, n-height), 0)
 }
@@ -151,7 +154,7 @@ func (m *Model) watch(s *api.Sync) (l line) {
 	if s.Error != "" && !w.Ready {
 		return nil
 	}
-	use := span{w.Backend, faint}
+	use := span{m.theme.quote(w.Backend), faint}
 	switch {
 	case w.Backend == "":
 		use.text = "not watched yet"
@@ -161,10 +164,7 @@ func (m *Model) watch(s *api.Sync) (l line) {
 			use = span{fmt.Sprintf("%s %d%%: %s", m.theme.states[api.StatePartial], p, use.text), doubt}
 		}
 	case w.Watches > 0:
-		use.text += " " + count(w.Watches, "watch")
-		if w.Watches != 1 {
-			use.text = fmt.Sprintf("%s %s watches", w.Backend, commas(w.Watches))
-		}
+		use.text += " " + watches(w.Watches)
 	}
 	l = append(l, use)
 	if !w.Ready && w.Backend != "" {
@@ -179,6 +179,22 @@ func (m *Model) watch(s *api.Sync) (l line) {
 	return l
 }
 
+func watches(n int64) string {
+	if n == 1 {
+		return "1 watch"
+	}
+	return commas(n) + " watches"
+}
+
+// stateText is the symbol and the word.
+func (m *Model) stateText(state string) string {
+	symbol := m.theme.states[state]
+	if symbol == "" {
+		symbol = "?" // of a newer agent
+	}
+	return symbol + " " + m.theme.quote(word(state))
+}
+
 // stateCell is the pointer, the symbol and the word.
 func (m *Model) stateCell(r *row, tab *table) line {
 	state := api.StateStopped
@@ -191,11 +207,7 @@ func (m *Model) stateCell(r *row, tab *table) line {
 	if r.key == m.selected {
 		pointer = span{m.theme.pointer + " ", busy}
 	}
-	symbol := m.theme.states[state]
-	if symbol == "" {
-		symbol = "?" // of a newer agent
-	}
-	return line{pointer, {pad(symbol+" "+m.theme.quote(word(state)), tab.state-3) + " ", stateInk(state)}}
+	return line{pointer, {pad(clip(m.stateText(state), tab.state-3, ""), tab.state-3) + " ", stateInk(state)}}
 }
 
 // rowLine is a target in the table.
@@ -257,7 +269,7 @@ func (m *Model) below(t *api.Target, tab *table, full bool) (lines []line) {
 		}
 	}
 	if tab.state < stateWidth && t.State != api.StateInStep {
-		say(stateInk(t.State), 1, "", word(t.State))
+		say(stateInk(t.State), 1, "", th.quote(word(t.State)))
 	}
 	if t.Transfer != nil && tab.now == 0 && t.Error == nil {
 		lines = append(lines, line{indent}.and(m.transferLine(t.Transfer, width)...))
@@ -312,7 +324,7 @@ func (m *Model) transferLine(tr *api.Transfer, width int) line {
 	if tr.Rate > 0 {
 		rate = "  " + size(int64(tr.Rate)) + "/s"
 	}
-	name := th.quote(tr.Path) // where it is quoted already, nothing changes
+	name := th.quote(tr.Path)
 	if tr.Size <= 0 || name == "" {
 		text := fmt.Sprintf("%s, %s so far", count(tr.Files, "file"), size(tr.Bytes))
 		if name != "" {

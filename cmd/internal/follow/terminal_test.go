@@ -96,7 +96,10 @@ func (s *screen) waitFor(texts ...string) string {
 	return ""
 }
 
-func (s *screen) press(keys ...string) { s.t.Helper(); s.tmux(append([]string{"send-keys"}, keys...)...) }
+func (s *screen) press(keys ...string) {
+	s.t.Helper()
+	s.tmux(append([]string{"send-keys"}, keys...)...)
+}
 
 // restored waits for the end of the program and demands the terminal as it was.
 func (s *screen) restored(code int) {

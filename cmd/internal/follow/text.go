@@ -67,7 +67,7 @@ func wrap(s string, width, most int, mark string) []string {
 		lines = append(lines, line)
 	}
 	if len(lines) > most {
-		lines[most-1] = clip(lines[most-1]+" "+lines[most], width-lipgloss.Width(mark), "") + mark
+		lines[most-1] = strings.TrimRight(clip(lines[most-1]+" "+lines[most], width-lipgloss.Width(mark), ""), " ") + mark
 		lines = lines[:most]
 	}
 	return lines

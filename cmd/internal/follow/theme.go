@@ -57,9 +57,9 @@ var asciiSigns = signs{
 	full: "#", empty: ".", rule: "-", pointer: ">", dots: "..", dot: "-", arrow: "->", none: "-", ascii: true,
 }
 
-// quote makes a text of others fit for the screen.
+// quote makes a text of others fit for the screen. What is quoted already, in a message, stays as it is.
 func (s *signs) quote(text string) string {
-	text = syncer.Quote(text)
+	text = strings.ReplaceAll(syncer.Quote(text), `\#134#`, `\#`)
 	if !s.ascii {
 		return strings.ReplaceAll(text, "\t", `\#011`)
 	}

@@ -139,7 +139,11 @@ func (m *Model) summary() line {
 		left = append(left, span{fmt.Sprintf("%s %d %s", m.theme.states[state], n, what), m.ink(stateInk(state))})
 	}
 	if down := syncsDown(&m.agent); down > 0 {
-		chip(api.StateRetrying, down, "source down")
+		what := "source down"
+		if down > 1 {
+			what = "sources down"
+		}
+		chip(api.StateRetrying, down, what)
 	}
 	for _, x := range list {
 		chip(x.state, x.n, word(x.state))

@@ -87,7 +87,7 @@ func (s *sheet) trouble(t *api.Target) {
 	if e == nil {
 		return
 	}
-	s.row("error", bad, "%s (%s)", th.quote(e.Text), th.quote(e.Class))
+	s.row("error", fault, "%s (%s)", th.quote(e.Text), th.quote(e.Class))
 	if e.Remedy != "" {
 		s.row("remedy", strong, "%s", th.quote(e.Remedy))
 	}
@@ -207,7 +207,7 @@ func (s *sheet) failedItem(f *syncer.Failed) {
 
 func (s *sheet) watched(y *api.Sync) {
 	if y.Error != "" {
-		s.row("source", bad, "%s", s.m.theme.quote(y.Error))
+		s.row("source", fault, "%s", s.m.theme.quote(y.Error))
 	}
 	w := &y.Watch
 	if w.Backend == "" {

@@ -114,7 +114,7 @@ func (m *Model) syncLines(s *api.Sync) []line {
 	lines := []line{m.beside(left, m.watch(s))}
 	if s.Error != "" {
 		for _, text := range wrap(t.quote(s.Error), m.width-4, 2, t.dots) {
-			lines = append(lines, line{{"    " + text, bad}})
+			lines = append(lines, line{{"    " + text, fault}})
 		}
 	}
 	return lines
@@ -233,6 +233,8 @@ func (m *Model) nowCell(t *api.Target, width int) line {
 		return line{{clip(m.nextTry(t.Error), width, m.theme.dots), plain}}
 	case t.Transfer != nil:
 		return m.transferLine(t.Transfer, width)
+	case t.State == api.StateVerifying && t.Verify != nil && t.Verify.Ended.IsZero():
+		return line{{clip(fmt.Sprintf("%s compared so far, %s mended", count(t.Verify.Names, "name"), commas(t.Verify.Mended)), width, m.theme.dots), plain}}
 	case len(t.Held) > 0 || len(t.Failed) > 0: // below it is said better
 		return nil
 	}
@@ -276,9 +278,9 @@ func (m *Model) below(t *api.Target, tab *table, full bool) (lines []line) {
 	}
 	if e := t.Error; e != nil {
 		if !full {
-			say(bad, 1, "", th.quote(e.Text))
+			say(fault, 1, "", th.quote(e.Text))
 		} else {
-			say(bad, 2, "", th.quote(e.Text))
+			say(fault, 2, "", th.quote(e.Text))
 			if e.Remedy != "" {
 				say(plain, 3, th.arrow+" ", th.quote(e.Remedy))
 			}

@@ -24,6 +24,7 @@ const (
 	stay  // on purpose not at work
 	doubt // somebody should look at it
 	bad   // it does not work
+	fault // what is said about that
 	inks
 )
 
@@ -102,7 +103,7 @@ func themeOf(profile termenv.Profile, unicode bool) *theme {
 	ordinary := [inks]lipgloss.Style{
 		plain: style(), faint: style().Faint(true), strong: style().Bold(true),
 		good: style().Foreground(lipgloss.Color("2")), busy: style().Foreground(lipgloss.Color("6")), stay: style().Foreground(lipgloss.Color("5")),
-		doubt: style().Foreground(lipgloss.Color("3")), bad: style().Foreground(lipgloss.Color("1")).Bold(true),
+		doubt: style().Foreground(lipgloss.Color("3")), bad: style().Foreground(lipgloss.Color("1")).Bold(true), fault: style().Foreground(lipgloss.Color("1")),
 	}
 	t.styles[0], t.styles[1] = ordinary, ordinary
 	t.styles[1][plain], t.styles[1][faint] = style().Bold(true), style()

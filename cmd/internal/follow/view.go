@@ -131,22 +131,9 @@ func (m *Model) spread(left line, right []string) line {
 // summary has a chip for each state that occurs.
 func (m *Model) summary() line {
 	list := tallies(&m.agent)
-	var left line
-	chip := func(state string, n int, what string) {
-		if len(left) > 0 {
-			left = append(left, span{"  ", plain})
-		}
-		left = append(left, span{fmt.Sprintf("%s %d %s", m.theme.states[state], n, what), m.ink(stateInk(state))})
-	}
-	if down := syncsDown(&m.agent); down > 0 {
-		what := "source down"
-		if down > 1 {
-			what = "sources down"
-		}
-		chip(api.StateRetrying, down, what)
-	}
-	for _, x := range list {
-		chip(x.state, x.n, word(x.state))
+	left := m.chips(list, true)
+	if widthOf(left) > m.width {
+		left = m.chips(list, false)
 	}
 	if len(left) == 0 {
 		left = line{{"no targets", faint}}
@@ -169,6 +156,30 @@ func (m *Model) summary() line {
 		right = right[:len(right)-1]
 	}
 	return m.spread(line{{"", plain}, {"", plain}}.and(left...), right)
+}
+
+// chips are a symbol, a number and a word each, or where there is no room for them no words: the rows have them.
+func (m *Model) chips(list []tally, words bool) (l line) {
+	chip := func(state string, n int, what string) {
+		if len(l) > 0 {
+			l = append(l, span{"  ", plain})
+		}
+		text := fmt.Sprintf("%s %d", m.theme.states[state], n)
+		if words {
+			text += " " + what
+		}
+		l = append(l, span{text, m.ink(stateInk(state))})
+	}
+	switch down := syncsDown(&m.agent); {
+	case down == 1:
+		chip(api.StateRetrying, 1, "source down")
+	case down > 1:
+		chip(api.StateRetrying, down, "sources down")
+	}
+	for _, x := range list {
+		chip(x.state, x.n, word(x.state))
+	}
+	return l
 }
 
 func (l line) and(more ...span) line { return append(l, more...) }

@@ -10,7 +10,8 @@ const usage = `lockstep keeps a directory in step with another one, here or on a
 
 Usage: lockstep [OPTION…] SRC DST
        lockstep check-path [OPTION…] [SRC] PATH…     does PATH take part, and why?
-       lockstep status, failed, release, resync    ask a lockstep --watch that is running
+       lockstep status, failed, queue, flush, pause, resume, resync, release, reload,
+                log-level, stop     ask a lockstep that is running, or tell it what to do
        lockstep sysctl [OPTION…] [DIR…]    the kernel's limits on watching: show, raise
        lockstep events [OPTION…] PATH…     tell what happens to files, as inotifywait does
 

@@ -16,9 +16,16 @@ var verbs = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"check-path": checkPath,
 	"events":     runEvents,
 	"failed":     controlVerb("failed", runFailed),
+	"flush":      controlVerb("flush", runFlush),
+	"log-level":  controlVerb("log-level", runLogLevel),
+	"pause":      controlVerb("pause", runPause),
+	"queue":      controlVerb("queue", runQueue),
 	"release":    controlVerb("release", runRelease),
+	"reload":     controlVerb("reload", runReload),
+	"resume":     controlVerb("resume", runResume),
 	"resync":     controlVerb("resync", runResync),
 	"status":     controlVerb("status", runStatus),
+	"stop":       controlVerb("stop", runStop),
 	"sysctl":     runSysctl,
 }
 

@@ -37,8 +37,9 @@ type Model struct {
 	now           time.Time
 
 	agent  api.Agent
-	asked  bool // an answer came, of either kind
-	known  bool // agent is what one told
+	asked  bool      // an answer came, of either kind
+	known  bool      // agent is what one told
+	heard  time.Time // when it did
 	gone   error
 	since  time.Time // when it went, or when it was first asked
 	backAt time.Time
@@ -100,7 +101,7 @@ func (m Model) told(s Status) Model {
 	if m.gone != nil && m.known {
 		m.backAt, m.away, m.was = s.At, s.At.Sub(m.since), m.agent.PID
 	}
-	m.agent, m.known, m.gone = s.Agent, true, nil
+	m.agent, m.known, m.heard, m.gone = s.Agent, true, s.At, nil
 	return m
 }
 

@@ -11,8 +11,8 @@ import (
 // news turns what an agent says into lines: one for each target at first, then one for each change of a state.
 type news struct {
 	last map[key]string // of each target, and of each sync with the target ""
-	over map[string]int64
-	load string // the last reload's error
+	over map[key]int64  // the overflows of each sync
+	load string         // the last reload's error
 	pid  int
 	gone bool
 }
@@ -25,13 +25,13 @@ func (n *news) tell(s Status) (lines []string) {
 	a := &s.Agent
 	if s.Err != nil {
 		if !n.gone {
-			say("lockstep: no answer: %s", syncer.Quote(s.Err.Error()))
+			say("lockstep: no answer: %s", syncer.Quote(oneLine(s.Err.Error())))
 		}
 		n.gone = true
 		return lines
 	}
 	switch {
-	case n.pid != 0 && n.pid != a.PID:
+	case n.pid != 0 && a.PID != 0 && n.pid != a.PID:
 		say("lockstep: started again, pid %d", a.PID)
 		n.over = nil
 	case n.gone:
@@ -39,10 +39,10 @@ func (n *news) tell(s Status) (lines []string) {
 	}
 	n.gone, n.pid = false, a.PID
 	if a.LoadError != n.load && a.LoadError != "" {
-		say("lockstep: the last reload changed nothing: %s", syncer.Quote(a.LoadError))
+		say("lockstep: the last reload changed nothing: %s", syncer.Quote(oneLine(a.LoadError)))
 	}
 	n.load = a.LoadError
-	now, over := map[key]string{}, map[string]int64{}
+	now, over := map[key]string{}, map[key]int64{}
 	for i := range a.Syncs {
 		n.sync(&a.Syncs[i], now, over, say)
 	}
@@ -55,17 +55,20 @@ func (n *news) tell(s Status) (lines []string) {
 	return lines
 }
 
-func (n *news) sync(s *api.Sync, now map[key]string, over map[string]int64, say func(string, ...any)) {
+func (n *news) sync(s *api.Sync, now map[key]string, over map[key]int64, say func(string, ...any)) {
 	name := syncer.Quote(s.Name)
 	self := key{s.Name, ""}
-	now[self], over[s.Name] = s.Error, s.Watch.Overflows
+	if len(s.Targets) > 0 { // a source may have several processes, with a target each
+		self.sync += "\x00" + s.Targets[0].Target
+	}
+	now[self], over[self] = s.Error, s.Watch.Overflows
 	if s.Error != "" && s.Error != n.last[self] {
 		say("%s: does not run: %s", name, syncer.Quote(s.Error))
 	}
 	if s.Error == "" && n.last[self] != "" {
 		say("%s: runs again", name)
 	}
-	if was, ok := n.over[s.Name]; ok && s.Watch.Overflows > was {
+	if was, ok := n.over[self]; ok && s.Watch.Overflows > was {
 		say("%s: %d overflows of the kernel's queue, %d in all; what was lost is found by comparing", name, s.Watch.Overflows-was, s.Watch.Overflows)
 	}
 	for i := range s.Targets {

@@ -73,6 +73,11 @@ func wrap(s string, width, most int, mark string) []string {
 	return lines
 }
 
+// oneLine makes one of several problems, as errors.Join writes them.
+func oneLine(s string) string {
+	return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ")
+}
+
 // size writes a number of bytes.
 func size(n int64) string {
 	if n < 1024 {

@@ -62,7 +62,7 @@ func (m *Model) header() []line {
 	t, a := m.theme, &m.agent
 	left := line{{"lockstep", strong}}
 	var right []string
-	if m.known {
+	if m.known && a.PID != 0 { // 0: there is what was kept of it, and no process
 		left = append(left, span{" " + t.quote(a.Version), plain})
 		right = append(right, "up "+long(m.clock().Sub(a.Since)), fmt.Sprintf("pid %d", a.PID))
 		if a.Resident > 0 {
@@ -192,6 +192,9 @@ func (m *Model) ink(i ink) ink {
 	return i
 }
 
+// slow is from when on an answer that does not come is worth a word.
+const slow = 3 * time.Second
+
 // notices are what is to be known about the agent itself.
 func (m *Model) notices() (lines []line) {
 	t := m.theme
@@ -205,7 +208,10 @@ func (m *Model) notices() (lines []line) {
 		}
 	}
 	if m.gone != nil && m.known {
-		say(api.StateRetrying, bad, "no answer for %s: %s; below is what was seen at %s", long(m.now.Sub(m.since)), t.quote(m.gone.Error()), m.since.Format(time.TimeOnly))
+		say(api.StateRetrying, bad, "no answer for %s: %s; below is what was seen at %s", long(m.now.Sub(m.since)), t.quote(oneLine(m.gone.Error())), m.since.Format(time.TimeOnly))
+	}
+	if silent := m.now.Sub(m.heard); m.known && m.gone == nil && silent >= slow {
+		say(api.StatePartial, doubt, "it is slow to answer: what is shown is %s old", long(silent))
 	}
 	if m.gone == nil && !m.backAt.IsZero() && m.now.Sub(m.backAt) < 10*time.Second {
 		again := "it is the same process"
@@ -217,7 +223,7 @@ func (m *Model) notices() (lines []line) {
 	if m.known && m.agent.LoadError != "" {
 		say(api.StatePartial, doubt, "the last reload changed nothing: %s", t.quote(m.agent.LoadError))
 	}
-	if m.known && m.gone == nil && !m.agent.Ready {
+	if m.known && m.gone == nil && m.agent.PID != 0 && !m.agent.Ready {
 		say(api.StateStarting, busy, "it starts: not every source is watched yet")
 	}
 	return lines
@@ -229,7 +235,7 @@ func (m *Model) nobodyLines() []line {
 		return []line{{}, {{"  asking" + m.theme.dots, faint}}}
 	}
 	lines := []line{{}, {{"  " + m.theme.states[api.StateRetrying] + " No lockstep answers, for " + long(m.now.Sub(m.since)) + ".", bad}}}
-	for _, text := range wrap(m.theme.quote(m.gone.Error()), m.width-4, 6, m.theme.dots) {
+	for _, text := range wrap(m.theme.quote(oneLine(m.gone.Error())), m.width-4, 6, m.theme.dots) {
 		lines = append(lines, line{{"    " + text, plain}})
 	}
 	for _, text := range wrap("It is asked again and again: what it has to tell is shown here as soon as it runs.", m.width-4, 4, m.theme.dots) {

@@ -32,13 +32,6 @@ func (s *sheet) item(i ink, text string) {
 	s.lines = append(s.lines, line{{strings.Repeat(" ", labelWidth+2), plain}, {clip(text, max(s.m.width-labelWidth-2, 10), s.m.theme.dots), i}})
 }
 
-func (m *Model) detailLines() int {
-	if m.page != details {
-		return 0
-	}
-	return len(m.details())
-}
-
 // details is all about the selected target.
 func (m *Model) details() []line {
 	at := m.at()
@@ -57,7 +50,11 @@ func (m *Model) details() []line {
 	t := r.target
 	s.lines = append(s.lines, line{{clip(fmt.Sprintf("%s %s %s", th.quote(r.of.Source), th.arrow, th.quote(t.Target)), m.width, th.dots), strong}}, line{})
 	s.row("sync", plain, "%s", th.quote(r.of.Name))
-	s.state(t.State, t.Text)
+	text := t.Text
+	if t.Error != nil {
+		text = "" // the same, below
+	}
+	s.state(t.State, text)
 	if r.of.Paused {
 		s.row("paused", stay, "changes are gathered, none are pushed; lockstep resume ends it")
 	}
@@ -79,7 +76,10 @@ func (s *sheet) dim() []line {
 }
 
 func (s *sheet) state(state, text string) {
-	s.row("state", stateInk(state), "%s: %s", s.m.stateText(state), s.m.theme.quote(text))
+	if text != "" {
+		text = ": " + s.m.theme.quote(text)
+	}
+	s.row("state", stateInk(state), "%s%s", s.m.stateText(state), text)
 }
 
 func (s *sheet) trouble(t *api.Target) {
@@ -106,6 +106,9 @@ func (s *sheet) queue(t *api.Target) {
 		s.lines = append(s.lines, l.and(m.transferLine(tr, m.width-labelWidth-2)...))
 		s.row("", plain, "%s, %s in this push, which began %s ago", count(tr.Files, "file"), size(tr.Bytes), ago(m.clock(), tr.Since))
 	}
+	past := m.past.of[key{t.Sync, t.Target}]
+	s.spark("lag trend", lags(past), func(f float64) string { return short(seconds(f)) })
+	s.spark("queue trend", queues(past), func(f float64) string { return commas(int64(f)) })
 	last := "none since the start"
 	if !t.LastSuccess.IsZero() {
 		last = fmt.Sprintf("%s, %s ago", t.LastSuccess.Format(time.DateTime), long(m.clock().Sub(t.LastSuccess)))
@@ -116,6 +119,20 @@ func (s *sheet) queue(t *api.Target) {
 		known = "what the target has is not known: a restart compares everything"
 	}
 	s.row("state kept", plain, "%s", known)
+}
+
+// spark shows how a number went while it was looked at.
+func (s *sheet) spark(what string, n []float64, text func(float64) string) {
+	room := s.m.width - labelWidth - 2
+	picture, most := s.m.theme.spark(n, min(room, historySeconds))
+	if len(n) < 2 || picture == "" || room < 10 {
+		return
+	}
+	l := line{{pad("  "+what, labelWidth+2), faint}, {picture, busy}}
+	if say := fmt.Sprintf("  %ds, most %s", len(n), text(most)); widthOf(l)+len(say) <= s.m.width {
+		l = append(l, span{say, faint})
+	}
+	s.lines = append(s.lines, l)
 }
 
 func (s *sheet) totals(t *api.Totals) {
@@ -211,7 +228,6 @@ func (s *sheet) watched(y *api.Sync) {
 	}
 	w := &y.Watch
 	if w.Backend == "" {
-		s.row("watch", plain, "not yet")
 		return
 	}
 	backend := s.m.theme.quote(w.Backend)

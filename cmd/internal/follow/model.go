@@ -45,6 +45,7 @@ type Model struct {
 	backAt time.Time
 	away   time.Duration // how long it had been gone when it came back
 	was    int           // its process before
+	past   history
 
 	page   page
 	from   page // where help was asked for
@@ -57,7 +58,7 @@ type Model struct {
 	selected key
 	chosen   bool // by somebody; until then it is the first
 	top      int  // first line of the list that is shown
-	detail   int  // of the details
+	scroll   int  // first line of another page that is shown
 }
 
 // newModel is before anything is known.
@@ -102,6 +103,7 @@ func (m Model) told(s Status) Model {
 		m.backAt, m.away, m.was = s.At, s.At.Sub(m.since), m.agent.PID
 	}
 	m.agent, m.known, m.heard, m.gone = s.Agent, true, s.At, nil
+	m.past = m.past.seen(s.At, &m.agent)
 	return m
 }
 
@@ -118,7 +120,7 @@ func (m Model) settle() Model {
 		}
 		m.from = list
 	}
-	m.top, m.detail = m.scrolled(), min(m.detail, max(m.detailLines()-m.bodyHeight(), 0))
+	m.top, m.scroll = m.scrolled(), max(min(m.scroll, len(m.text())-m.bodyHeight()), 0)
 	return m
 }
 
@@ -150,14 +152,14 @@ func (m Model) key(k tea.KeyMsg) (Model, tea.Cmd) {
 		return m.keyFilter(k), nil
 	case name == "q":
 		return m, tea.Quit
-	case name == "?":
-		if m.page != help {
-			m.from, m.page = m.page, help
+	case m.page == help:
+		if to, ok := m.scrollTo(name); ok {
+			m.scroll = to
 			return m, nil
 		}
-		m.page = m.from
-	case m.page == help:
-		m.page = m.from
+		m.page, m.scroll = m.from, 0
+	case name == "?":
+		m.from, m.page, m.scroll = m.page, help, 0
 	case m.page == details:
 		return m.keyDetails(name), nil
 	default:
@@ -182,7 +184,7 @@ func (m Model) keyList(name string) Model {
 		m = m.move(len(m.rows))
 	case "enter", "right", "l":
 		if m.at() >= 0 {
-			m.page, m.chosen, m.detail = details, true, 0
+			m.page, m.chosen, m.scroll = details, true, 0
 		}
 	case "/":
 		m.typing, m.before = true, m.filter
@@ -199,29 +201,40 @@ func (m Model) keyList(name string) Model {
 }
 
 func (m Model) keyDetails(name string) Model {
+	if to, ok := m.scrollTo(name); ok {
+		m.scroll = to
+		return m
+	}
 	switch name {
 	case "esc", "enter", "left", "h", "backspace":
 		m.page = list
-	case "up", "k":
-		m.detail = max(m.detail-1, 0)
-	case "down", "j":
-		m.detail++
-	case "pgup", "ctrl+b", "ctrl+u":
-		m.detail = max(m.detail-m.bodyHeight(), 0)
-	case "pgdown", "ctrl+f", "ctrl+d", " ":
-		m.detail += m.bodyHeight()
-	case "home", "g":
-		m.detail = 0
-	case "end", "G":
-		m.detail = m.detailLines()
 	case "tab", "n":
 		m = m.move(1)
-		m.detail = 0
+		m.scroll = 0
 	case "shift+tab", "p":
 		m = m.move(-1)
-		m.detail = 0
+		m.scroll = 0
 	}
 	return m
+}
+
+// scrollTo is the first line that is shown after a key that scrolls; settle bounds it.
+func (m *Model) scrollTo(name string) (to int, ok bool) {
+	switch name {
+	case "up", "k":
+		return m.scroll - 1, true
+	case "down", "j":
+		return m.scroll + 1, true
+	case "pgup", "ctrl+b", "ctrl+u":
+		return m.scroll - m.bodyHeight(), true
+	case "pgdown", "ctrl+f", "ctrl+d", " ":
+		return m.scroll + m.bodyHeight(), true
+	case "home", "g":
+		return 0, true
+	case "end", "G":
+		return len(m.text()), true
+	}
+	return 0, false
 }
 
 // keyFilter edits the filter; what matches is shown at once.

@@ -199,6 +199,68 @@ func fits(t *rapid.T, m Model) {
 	}
 }
 
+// TestPagesScroll reaches the end of what does not fit, and not beyond.
+func TestPagesScroll(t *testing.T) {
+	m := modelOf(80, 12, true, told(brokenAgent(noon)))
+	for _, c := range []struct {
+		open []string
+		last string
+	}{{[]string{"?"}, "delta and\n"}, {[]string{"down", "enter"}, "0 subtrees polled"}} {
+		page := m.after(press(c.open...)...)
+		end := page.after(press("end", "down", "pgdown")...)
+		if strings.Contains(page.View(), c.last) || !strings.Contains(end.View(), c.last) {
+			t.Errorf("%q: %q is not at the end\n%s\n%s", c.open, c.last, page.View(), end.View())
+		}
+		if got := end.after(press("up")...); got.View() == end.View() {
+			t.Errorf("%q: it scrolled beyond the end", c.open)
+		}
+		if got := end.after(press("home")...); got.View() != page.View() {
+			t.Errorf("%q: home is not the beginning", c.open)
+		}
+	}
+}
+
+// TestHistory has a sample a second, for a minute.
+func TestHistory(t *testing.T) {
+	m := modelOf(80, 24, true, catchingUp()...)
+	k := key{"web", "edge2.example.net::www"}
+	list := m.past.of[k]
+	if len(list) != historySeconds || list[0].lag != 10 || list[historySeconds-1].lag != 11 {
+		t.Errorf("%d samples, from %v", len(list), list[0])
+	}
+	before := m.past
+	if m.after(Status{At: noon.Add(71 * time.Second), Agent: idle(noon)}); before.of[k][historySeconds-1].lag != 11 {
+		t.Error("a model that was is not as it was")
+	}
+	if got, _ := unicodeSigns.spark([]float64{9, 0, 1, 2, 4}, 4); got != "▁▃▅█" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestSlowAnswer says how old what is shown is, until it is known that nobody answers.
+func TestSlowAnswer(t *testing.T) {
+	m := modelOf(80, 24, true, told(idle(noon)))
+	if view := m.after(Tick(noon.Add(2 * time.Second))).View(); strings.Contains(view, "slow") {
+		t.Error(view)
+	}
+	m = m.after(Tick(noon.Add(4 * time.Second)))
+	if view := m.View(); !strings.Contains(view, "it is slow to answer: what is shown is 4s old") {
+		t.Error(view)
+	}
+	if view := m.after(Status{At: noon.Add(5 * time.Second), Err: errRefused}).View(); strings.Contains(view, "slow") || !strings.Contains(view, "no answer for 0s") {
+		t.Error(view)
+	}
+}
+
+// TestNoProcess shows what is known of targets that nobody keeps in step.
+func TestNoProcess(t *testing.T) {
+	a := api.Agent{Syncs: []api.Sync{{Name: "src/", Source: "src/", State: api.StateStopped, Targets: []api.Target{{Sync: "src/", Target: "dst/", State: api.StateStopped, Text: "no lockstep keeps it in step"}}}}}
+	view := modelOf(80, 24, true, told(a)).View()
+	if !strings.Contains(view, "□ 1 stopped") || strings.Contains(view, "pid") || strings.Contains(view, "starts") {
+		t.Error(view)
+	}
+}
+
 // TestTheme takes what the environment says of the terminal.
 func TestTheme(t *testing.T) {
 	for _, c := range []struct {

@@ -63,3 +63,18 @@ func TestNews(t *testing.T) {
 		}
 	}
 }
+
+// TestNewsOfOneSourceTwice has two processes for a source, each with an own count of overflows.
+func TestNewsOfOneSourceTwice(t *testing.T) {
+	of := func(target string, overflows int64) api.Sync {
+		return api.Sync{Name: "src/", Source: "src/", Watch: api.Watch{Overflows: overflows}, Targets: []api.Target{{Target: target, State: api.StateInStep}}}
+	}
+	var n news
+	s := Status{At: noon, Agent: api.Agent{PID: 1, Syncs: []api.Sync{of("a/", 5), of("b/", 2)}}}
+	if got := n.tell(s); len(got) != 2 {
+		t.Errorf("at first: %q", got)
+	}
+	if got := n.tell(s); len(got) != 0 {
+		t.Errorf("nothing changed: %q", got)
+	}
+}

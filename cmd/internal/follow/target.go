@@ -151,13 +151,11 @@ const nearLimit = 80
 // watch says how a source is watched, what is odd about it first.
 func (m *Model) watch(s *api.Sync) (l line) {
 	w := &s.Watch
-	if s.Error != "" && !w.Ready {
+	if w.Backend == "" { // not yet, or by nobody
 		return nil
 	}
 	use := span{m.theme.quote(w.Backend), faint}
 	switch {
-	case w.Backend == "":
-		use.text = "not watched yet"
 	case w.Limit > 0:
 		use.text += fmt.Sprintf(" %s of %s watches", commas(w.Watches), commas(w.Limit))
 		if p := percent(w.Watches, w.Limit); p >= nearLimit {
@@ -167,7 +165,7 @@ func (m *Model) watch(s *api.Sync) (l line) {
 		use.text += " " + watches(w.Watches)
 	}
 	l = append(l, use)
-	if !w.Ready && w.Backend != "" {
+	if !w.Ready {
 		l = append(l, span{"not all of it yet", busy})
 	}
 	if w.Overflows > 0 {

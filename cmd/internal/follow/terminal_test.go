@@ -186,7 +186,7 @@ func TestTerminalAgentGoesAndReturns(t *testing.T) {
 	if err := os.Remove(filepath.Join(s.dir, "agent")); err != nil {
 		t.Fatal(err)
 	}
-	s.waitFor("no answer for", "refused; below is what was seen", "edge1.example.net::www")
+	s.waitFor("no answer for", "below is what was seen", "connection refused", "edge1.example.net::www")
 	a.PID++
 	s.tell(a)
 	s.waitFor("it was started again", "6 in step")

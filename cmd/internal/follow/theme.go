@@ -42,6 +42,7 @@ type signs struct {
 	full, empty, rule, pointer string
 	dots, dot, arrow, none     string
 	parts                      []string // of a cell of a bar, rising
+	levels                     []string // of a cell of a spark, rising
 	ascii                      bool     // and nothing else may be written
 }
 
@@ -49,13 +50,15 @@ var unicodeSigns = signs{
 	states: map[string]string{api.StateInStep: "✓", api.StateVerifying: "≈", api.StatePushing: "▸", api.StateStarting: "○", api.StatePaused: "‖",
 		api.StateHeld: "◆", api.StatePartial: "▲", api.StateRetrying: "✗", api.StateStopped: "□"},
 	full: "█", empty: "░", rule: "─", pointer: "▌", dots: "…", dot: "·", arrow: "→", none: "–",
-	parts: []string{"▏", "▎", "▍", "▌", "▋", "▊", "▉"},
+	parts:  []string{"▏", "▎", "▍", "▌", "▋", "▊", "▉"},
+	levels: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 }
 
 var asciiSigns = signs{
 	states: map[string]string{api.StateInStep: "=", api.StateVerifying: "~", api.StatePushing: ">", api.StateStarting: "o", api.StatePaused: "|",
 		api.StateHeld: "#", api.StatePartial: "!", api.StateRetrying: "x", api.StateStopped: "_"},
 	full: "#", empty: ".", rule: "-", pointer: ">", dots: "..", dot: "-", arrow: "->", none: "-", ascii: true,
+	levels: []string{"_", ".", ":", "-", "=", "+", "*", "#"},
 }
 
 // quote makes a text of others fit for the screen. What is quoted already, in a message, stays as it is.

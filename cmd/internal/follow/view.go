@@ -16,13 +16,11 @@ func (m Model) View() string {
 	top := m.header()
 	var body []string
 	switch {
-	case m.page == help:
-		body = m.paintAll(m.helpLines())
+	case m.page != list:
+		text := m.text()
+		body = m.paintAll(text[min(m.scroll, len(text)):])
 	case !m.known:
 		body = m.paintAll(m.nobodyLines())
-	case m.page == details:
-		all := m.details()
-		body = m.paintAll(all[min(m.detail, len(all)):])
 	default:
 		body = m.listBody()
 	}
@@ -34,6 +32,17 @@ func (m Model) View() string {
 	}
 	lines = append(lines, m.theme.paint(m.footer(), m.width, false))
 	return strings.Join(lines[max(len(lines)-m.height, 0):], "\n")
+}
+
+// text is what the pages but the list show.
+func (m *Model) text() []line {
+	switch m.page {
+	case details:
+		return m.details()
+	case help:
+		return m.helpLines()
+	}
+	return nil
 }
 
 func (m *Model) paintAll(lines []line) []string {
@@ -63,7 +72,9 @@ func (m *Model) header() []line {
 	left := line{{"lockstep", strong}}
 	var right []string
 	if m.known && a.PID != 0 { // 0: there is what was kept of it, and no process
-		left = append(left, span{" " + t.quote(a.Version), plain})
+		if a.Version != "" {
+			left = append(left, span{" " + t.quote(a.Version), plain})
+		}
 		right = append(right, "up "+long(m.clock().Sub(a.Since)), fmt.Sprintf("pid %d", a.PID))
 		if a.Resident > 0 {
 			right = append(right, size(a.Resident))
@@ -92,10 +103,7 @@ func (m *Model) header() []line {
 
 // spread puts a line to the left, and to the right as much as there is room for, the first being dearest.
 func (m *Model) spread(left line, right []string) line {
-	sep := "  " + m.theme.dot + " "
-	if !m.theme.ascii {
-		sep = " " + m.theme.dot + " "
-	}
+	sep := " " + m.theme.dot + " "
 	text := ""
 	for _, r := range right {
 		longer := r
@@ -150,9 +158,14 @@ func (m *Model) summary() line {
 	if rate > 0 && m.gone == nil {
 		right = append(right, size(int64(rate))+"/s")
 	}
+	if past := lags(m.past.of[key{}]); len(past) > 1 && m.gone == nil {
+		if picture, _ := m.theme.spark(past, 20); picture != "" {
+			right = append(right, "lag "+picture)
+		}
+	}
 	right = append(right, count(int64(len(m.agent.Syncs)), "sync"))
 	room := m.width - widthOf(left)
-	for len(right) > 0 && len(strings.Join(right, "   "))+2 > room {
+	for len(right) > 0 && lipgloss.Width(strings.Join(right, "   "))+2 > room {
 		right = right[:len(right)-1]
 	}
 	return m.spread(line{{"", plain}, {"", plain}}.and(left...), right)
@@ -208,7 +221,7 @@ func (m *Model) notices() (lines []line) {
 		}
 	}
 	if m.gone != nil && m.known {
-		say(api.StateRetrying, bad, "no answer for %s: %s; below is what was seen at %s", long(m.now.Sub(m.since)), t.quote(oneLine(m.gone.Error())), m.since.Format(time.TimeOnly))
+		say(api.StateRetrying, bad, "no answer for %s, below is what was seen at %s: %s", long(m.now.Sub(m.since)), m.heard.Format(time.TimeOnly), t.quote(oneLine(m.gone.Error())))
 	}
 	if silent := m.now.Sub(m.heard); m.known && m.gone == nil && silent >= slow {
 		say(api.StatePartial, doubt, "it is slow to answer: what is shown is %s old", long(silent))
@@ -252,7 +265,7 @@ func (m *Model) footer() line {
 	var keys [][2]string
 	switch m.page {
 	case help:
-		keys = [][2]string{{"any key", "back"}, {"q", "quit"}}
+		keys = [][2]string{{"any key", "back"}, {"up down", "scroll"}, {"q", "quit"}}
 	case details:
 		keys = [][2]string{{"esc", "back"}, {"tab", "next target"}, {"up down", "scroll"}, {"?", "help"}, {"q", "quit"}}
 	default:
@@ -279,8 +292,10 @@ func (m *Model) footer() line {
 // position is where in a list that does not fit.
 func (m *Model) position() string {
 	switch {
-	case m.page == details && m.detailLines() > m.bodyHeight():
-		return fmt.Sprintf("%d/%d", min(m.detail+m.bodyHeight(), m.detailLines()), m.detailLines())
+	case m.page != list:
+		if n, room := len(m.text()), m.bodyHeight(); n > room {
+			return fmt.Sprintf("%d/%d", min(m.scroll+room, n), n)
+		}
 	case m.page == list && m.filter != "":
 		return fmt.Sprintf("%d/%d of %d", m.at()+1, len(m.rows), len(rowsOf(&m.agent, m.order, "")))
 	case m.page == list && len(m.rows) > 1:
@@ -289,22 +304,28 @@ func (m *Model) position() string {
 	return ""
 }
 
-var helpText = []string{
-	"up, down, j, k      select a target      home, end, g, G   the first, the last",
-	"pgup, pgdown        a screen further     enter             its details; esc: back",
-	"/                   show only what has these words in sync, source, target or state",
-	"s                   sort: trouble first, as in the config, by lag, by name",
-	"esc                 without the filter; then back to what is worst off",
-	"q, ctrl-c           quit                 ctrl-z            in the background",
+var helpText = []struct{ keys, means string }{
+	{"up down j k", "select a target"},
+	{"pgup pgdown", "a screen further; home, end: the first, the last"},
+	{"enter", "all about it: failed and held paths, verification, totals; esc: back"},
+	{"/", "show only what has these words in sync, source, target or state"},
+	{"s", "sort: trouble first, as in the config, by lag, by name"},
+	{"esc", "all again; then back to what is worst off"},
+	{"q ctrl-c", "quit; ctrl-z: stop, and fg goes on"},
 }
 
-// helpLines explain keys and symbols.
+// helpLines explain keys, symbols and numbers. Nothing is done to the agent here: that is for the verbs.
 func (m *Model) helpLines() []line {
 	lines := []line{{}}
-	for _, text := range helpText {
-		for i, part := range wrapKeep(text, m.width-2) {
-			lines = append(lines, line{{strings.Repeat(" ", 2+2*min(i, 1)) + part, plain}})
+	const label = 16
+	row := func(head span, means string) {
+		for _, text := range wrap(means, max(m.width-label, 10), 3, m.theme.dots) {
+			lines = append(lines, line{{pad("  "+head.text, label), head.ink}, {text, plain}})
+			head.text = ""
 		}
+	}
+	for _, h := range helpText {
+		row(span{h.keys, strong}, h.means)
 	}
 	lines = append(lines, line{})
 	for _, s := range []struct{ state, means string }{
@@ -318,19 +339,12 @@ func (m *Model) helpLines() []line {
 		{api.StateRetrying, "the target cannot be reached, or fails"},
 		{api.StateStopped, "nobody keeps it in step"},
 	} {
-		lines = append(lines, line{{"  " + m.theme.states[s.state] + " " + pad(word(s.state), 11), stateInk(s.state)}, {s.means, plain}})
+		row(span{m.stateText(s.state), stateInk(s.state)}, s.means)
 	}
-	return append(lines, line{}, line{{"  lag: age of the oldest change that is not there; saved: what did not have to travel", faint}})
-}
-
-// wrapKeep breaks a line of columns into two where it does not fit.
-func wrapKeep(text string, width int) []string {
-	if len(text) <= width {
-		return []string{text}
-	}
-	var parts []string
-	for _, p := range wrap(text, width-2, 4, "") {
-		parts = append(parts, p)
-	}
-	return parts
+	lines = append(lines, line{})
+	row(span{"lag", strong}, "how long the oldest change waits that is not on the target")
+	row(span{"queue flight", strong}, "paths to be pushed, and on their way")
+	row(span{"last ok", strong}, "the last push without an error")
+	row(span{"saved", strong}, "what is in step and did not have to travel: delta and compression")
+	return lines
 }

@@ -49,6 +49,21 @@ func press(names ...string) (msgs []tea.Msg) {
 	return msgs
 }
 
+// catchingUp is a minute in which a target fell behind, and caught up.
+func catchingUp() (msgs []tea.Msg) {
+	for i := range 70 {
+		at := noon.Add(time.Duration(i) * time.Second)
+		a := idle(at)
+		t := &a.Syncs[0].Targets[1]
+		t.State, t.Text, t.Lag, t.Paths, t.InFlight = api.StatePushing, "paths to be pushed", float64(i), 40*i, 20
+		if i > 40 {
+			t.Lag, t.Paths = float64(40-(i-40)), 80*(70-i)
+		}
+		msgs = append(msgs, Status{At: at, Agent: a}, Status{At: at.Add(time.Second / 2), Agent: a})
+	}
+	return msgs
+}
+
 // TestPictures compares whole screens with those in testdata.
 func TestPictures(t *testing.T) {
 	away := []tea.Msg{told(brokenAgent(noon)), Status{At: noon.Add(3 * time.Second), Err: errRefused}, Tick(noon.Add(20 * time.Second))}
@@ -66,6 +81,8 @@ func TestPictures(t *testing.T) {
 		{"nobody", 12, []tea.Msg{Status{At: noon, Err: errRefused}, Tick(noon.Add(90 * time.Second))}},
 		{"details", 44, append([]tea.Msg{told(brokenAgent(noon))}, press("G", "g", "down", "enter")...)},
 		{"details-partial", 36, append([]tea.Msg{told(brokenAgent(noon))}, press("/partial", "enter", "enter")...)},
+		{"catching-up", 24, catchingUp()},
+		{"catching-up-details", 24, append(catchingUp(), press("down", "enter")...)},
 		{"help", 30, append([]tea.Msg{told(idle(noon))}, press("?")...)},
 		{"filter", 16, append([]tea.Msg{told(many(noon))}, press("/site04 edge")...)},
 	}

@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 	"cmd/lockstep-bench":        {"syncer/syncertest", "watcher", "golang.org/x/sys", "golang.org/x/sync"},
 	"cmd/lockstep-chaos":        {"syncer/syncertest", "golang.org/x/sys", "github.com/hanwen/go-fuse/"},
 	"cmd/internal/api":          {"syncer"},
-	"cmd/internal/follow":       {"cmd/internal/api", "cmd/internal/follow/hush", "syncer", "github.com/charmbracelet/", "github.com/muesli/termenv"},
+	"cmd/internal/follow":       {"cmd/internal/api", "cmd/internal/follow/hush", "syncer", "github.com/charmbracelet/", "github.com/muesli/termenv", "golang.org/x/sys"},
 	"cmd/internal/follow/hush":  {"std"},
 	"cmd/internal/hooks":        {"std"},
 	"cmd/internal/control":      {"cmd/internal/api", "golang.org/x/net/netutil", "golang.org/x/sync", "golang.org/x/sys"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/cmd/internal/follow/hush"
@@ -98,7 +99,7 @@ func picture(ctx context.Context, fetch func(context.Context) (api.Agent, error)
 	defer end(nil)
 	v := &guarded{model: newModel(newTheme(o.Out, os.Getenv), o.Width, o.Height, time.Now()), end: end}
 	// Signals are the caller's affair, who ends ctx: bubbletea knows but two of them.
-	opts := []tea.ProgramOption{tea.WithContext(within), tea.WithOutput(o.Out), tea.WithAltScreen(), tea.WithoutSignalHandler(), tea.WithFPS(framesPerSecond)}
+	opts := []tea.ProgramOption{tea.WithContext(within), tea.WithOutput(o.Out), tea.WithAltScreen(), tea.WithoutSignalHandler(), tea.WithFPS(framesPerSecond), tea.WithFilter(onlyIfStoppable)}
 	if o.In != nil {
 		opts = append(opts, tea.WithInput(o.In))
 	}
@@ -131,6 +132,22 @@ func picture(ctx context.Context, fetch func(context.Context) (api.Agent, error)
 		return fmt.Errorf("show on the terminal: %w", err)
 	}
 	return nil
+}
+
+// onlyIfStoppable drops ctrl-z where no shell is there to go on with it: the kernel stops no orphaned process group
+// (setpgid(2)), and bubbletea would wait for a SIGCONT that nobody sends.
+func onlyIfStoppable(_ tea.Model, msg tea.Msg) tea.Msg {
+	if _, ok := msg.(tea.SuspendMsg); !ok {
+		return msg
+	}
+	parent := os.Getppid()
+	group, err := unix.Getpgid(parent)
+	session, errSession := unix.Getsid(parent)
+	own, errOwn := unix.Getsid(0)
+	if errors.Join(err, errSession, errOwn) != nil || group == unix.Getpgrp() || session != own {
+		return nil
+	}
+	return msg
 }
 
 // guarded is the model as bubbletea wants it. A panic in it ends the program as ctx would, so that the terminal

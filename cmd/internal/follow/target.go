@@ -29,16 +29,11 @@ func (m *Model) blocks() []block {
 			troubles++
 		}
 	}
-	// A line between syncs, where there is room for one below each row, too: what comes and goes moves nothing.
-	airy := 2*(len(m.rows)+syncs) <= m.bodyHeight()
 	list := make([]block, len(m.rows))
 	for i := range m.rows {
 		r, b := &m.rows[i], &list[i]
 		if i == 0 || m.rows[i-1].of != r.of {
-			if i > 0 && airy {
-				b.lines = append(b.lines, nil)
-			}
-			b.lines = append(b.lines, m.syncLines(r.of)...)
+			b.lines = m.syncLines(r.of)
 		}
 		b.row = len(b.lines)
 		if r.target == nil {
@@ -48,7 +43,24 @@ func (m *Model) blocks() []block {
 		b.lines = append(b.lines, m.rowLine(r, &tab))
 		b.lines = append(b.lines, m.below(r.target, &tab, r.key == m.selected || troubles <= fewTroubles)...)
 	}
+	if m.airy(list, syncs) {
+		for i := range list {
+			if b := &list[i]; i > 0 && b.row > 0 {
+				b.lines, b.row = append([]line{nil}, b.lines...), b.row+1
+			}
+		}
+	}
 	return list
+}
+
+// airy says whether there is room for an empty line between syncs, and for a line below each row besides: so what is
+// on its way and ends moves nothing.
+func (m *Model) airy(list []block, syncs int) bool {
+	lines := syncs - 1
+	for i := range list {
+		lines += len(list[i].lines)
+	}
+	return max(lines, 2*(len(list)+syncs)) <= m.bodyHeight()
 }
 
 // listBody is the part of the blocks that is on the screen.

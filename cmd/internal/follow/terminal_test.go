@@ -38,8 +38,8 @@ func newScreen(t *testing.T, a api.Agent, env ...string) *screen {
 	}
 	s := &screen{t, t.TempDir()}
 	s.tell(a)
-	script := fmt.Sprintf(`cd %q; echo typed before; stty -g >before; sh -c 'echo $$ >pid; exec env %s="$PWD/agent" %s "$0"' %q 2>err; echo "code $?"; stty -g >after; exec sleep 1000`,
-		s.dir, fakeEnv, strings.Join(env, " "), self)
+	script := fmt.Sprintf(`cd %q; case " %s" in *" JOBS="*) set -m;; esac; echo typed before; stty -g >before; sh -c 'echo $$ >pid; exec env %s="$PWD/agent" %s "$0"' %q 2>err; c=$?; if [ $c -gt 128 ]; then echo stopped; read x; fg; c=$?; fi; echo "code $c"; stty -g >after; exec sleep 1000`,
+		s.dir, strings.Join(env, " "), fakeEnv, strings.Join(env, " "), self)
 	s.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "env -u NO_COLOR -u CI TERM=xterm-256color LC_ALL=C.UTF-8 sh -c '"+strings.ReplaceAll(script, "'", `'\''`)+"'")
 	t.Cleanup(func() { s.tmux("kill-server") })
 	return s
@@ -204,6 +204,28 @@ func TestTerminalRestoredAfterSignal(t *testing.T) {
 	s.waitFor("3 pushing")
 	s.kill(unix.SIGTERM)
 	s.restored(0)
+}
+
+// TestTerminalStops with ctrl-z where a shell is there that goes on with it.
+func TestTerminalStops(t *testing.T) {
+	t.Parallel()
+	s := newScreen(t, idle(time.Now()), "JOBS=1")
+	s.waitFor("6 in step")
+	s.press("C-z")
+	s.waitFor("typed before", "stopped")
+	s.press("Enter")
+	s.waitFor("6 in step")
+	s.press("?")
+	s.waitFor("any key back")
+	s.press("q", "q")
+	s.restored(0)
+
+	alone := newScreen(t, idle(time.Now()))
+	alone.waitFor("6 in step")
+	alone.press("C-z", "?")
+	alone.waitFor("any key back")
+	alone.press("C-c")
+	alone.restored(0)
 }
 
 func TestTerminalRestoredAfterPanic(t *testing.T) {

@@ -94,6 +94,15 @@ func TestPictures(t *testing.T) {
 			})
 		}
 	}
+	t.Run("manual-80", func(t *testing.T) {
+		a := brokenAgent(noon)
+		a.LoadError, a.Syncs = "", a.Syncs[:2]
+		m := modelOf(80, 22, true, told(a))
+		golden(t, "manual-80", m)
+		if manual, err := os.ReadFile("../../../docs/follow.md"); err != nil || !strings.Contains(string(manual), "\n"+m.View()+"\n") {
+			t.Errorf("docs/follow.md shows another picture than this (%v):\n%s", err, m.View())
+		}
+	})
 	t.Run("broken-80-ascii", func(t *testing.T) {
 		m := modelOf(80, 40, false, told(brokenAgent(noon)))
 		golden(t, "broken-80-ascii", m)

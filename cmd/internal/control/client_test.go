@@ -20,6 +20,10 @@ func TestClientPassesOn(t *testing.T) {
 	f := &fake{agent: api.Agent{Version: "1", PID: 7, Syncs: []api.Sync{{Name: "www", Targets: []api.Target{{Target: "b::www", Held: []api.Held{{Path: "\xff"}}}}}}}}
 	c := serve(t, f)
 	got, err := c.Fetch()
+	if time.Since(got.Now) > time.Minute {
+		t.Errorf("it was asked at %v", got.Now)
+	}
+	got.Now = time.Time{}
 	if diff := cmp.Diff(f.agent, got); err != nil || diff != "" {
 		t.Errorf("Fetch: %v (-want +got):\n%s", err, diff)
 	}

@@ -48,11 +48,12 @@ func (e *events) now() ([]byte, int, error) {
 	}
 	e.looked = time.Now()
 	a := e.status()
+	a.Now = e.looked
 	full, err := json.Marshal(a)
 	if err != nil {
 		return nil, 0, err
 	}
-	a.Goroutines, a.Descriptors, a.Resident = 0, 0, 0
+	a.Now, a.Goroutines, a.Descriptors, a.Resident = time.Time{}, 0, 0, 0
 	seen, err := json.Marshal(a)
 	if err != nil {
 		return nil, 0, err

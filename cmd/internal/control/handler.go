@@ -111,7 +111,9 @@ func (h *handler) status(w http.ResponseWriter, q *http.Request) {
 		refuse(w, err)
 		return
 	}
-	answer(w, http.StatusOK, h.s.Status())
+	a := h.s.Status()
+	a.Now = time.Now()
+	answer(w, http.StatusOK, a)
 }
 
 // lasting lets an answer take as long as it takes.

@@ -70,12 +70,12 @@ func say(t *testing.T, c net.Conn, request string) (int, string, http.Header) {
 	method, _, _ := strings.Cut(request, " ")
 	a, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
-		t.Fatalf("%q: %v", request, err)
+		t.Fatalf("%.80q: %v", request, err)
 	}
 	defer a.Body.Close()
 	body, err := io.ReadAll(a.Body)
 	if err != nil {
-		t.Fatalf("%q: %v", request, err)
+		t.Fatalf("%.80q: %v", request, err)
 	}
 	return a.StatusCode, string(body), a.Header
 }

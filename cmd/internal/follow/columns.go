@@ -15,7 +15,7 @@ type column struct {
 	title string
 	width int
 	right bool
-	text  func(m *Model, t *api.Target) span
+	text  func(m *model, t *api.Target) span
 }
 
 const (
@@ -26,37 +26,37 @@ const (
 )
 
 var columns = []column{
-	{"LAG", 7, true, func(m *Model, t *api.Target) span {
+	{"LAG", 7, true, func(m *model, t *api.Target) span {
 		d := seconds(t.Lag)
 		if d <= 0 {
 			return span{m.theme.none, faint}
 		}
 		return span{short(d), plain}
 	}},
-	{"QUEUE", 7, true, func(m *Model, t *api.Target) span { return number(m, int64(t.Paths), 7) }},
-	{"FLIGHT", 7, true, func(m *Model, t *api.Target) span { return number(m, int64(t.InFlight), 7) }},
-	{"LAST OK", 8, true, func(m *Model, t *api.Target) span {
+	{"QUEUE", 7, true, func(m *model, t *api.Target) span { return number(m, int64(t.Paths), 7) }},
+	{"FLIGHT", 7, true, func(m *model, t *api.Target) span { return number(m, int64(t.InFlight), 7) }},
+	{"LAST OK", 8, true, func(m *model, t *api.Target) span {
 		if t.LastSuccess.IsZero() {
 			return span{"never", faint}
 		}
 		return span{ago(m.clock(), t.LastSuccess), plain}
 	}},
-	{"SAVED", 6, true, func(m *Model, t *api.Target) span {
+	{"SAVED", 6, true, func(m *model, t *api.Target) span {
 		part, ok := saving(&t.Totals)
 		if !ok {
 			return span{m.theme.none, faint}
 		}
 		return span{fmt.Sprintf("%d%%", part), plain}
 	}},
-	{"SENT", 9, true, func(m *Model, t *api.Target) span {
+	{"SENT", 9, true, func(m *model, t *api.Target) span {
 		if t.Totals.SentBytes == 0 {
 			return span{m.theme.none, faint}
 		}
 		return span{size(t.Totals.SentBytes), plain}
 	}},
-	{"FILES", 8, true, func(m *Model, t *api.Target) span { return number(m, t.Totals.Files, 8) }},
-	{"DELETED", 8, true, func(m *Model, t *api.Target) span { return number(m, t.Totals.Deleted, 8) }},
-	{"FAILED", 7, true, func(m *Model, t *api.Target) span {
+	{"FILES", 8, true, func(m *model, t *api.Target) span { return number(m, t.Totals.Files, 8) }},
+	{"DELETED", 8, true, func(m *model, t *api.Target) span { return number(m, t.Totals.Deleted, 8) }},
+	{"FAILED", 7, true, func(m *model, t *api.Target) span {
 		s := number(m, int64(failedPaths(t)), 7)
 		if len(t.Failed) > 0 {
 			s.ink = doubt
@@ -71,7 +71,7 @@ func ago(now, t time.Time) string {
 }
 
 // number writes how many, nothing as a dash, and what has no room in thousands.
-func number(m *Model, n int64, width int) span {
+func number(m *model, n int64, width int) span {
 	if n == 0 {
 		return span{m.theme.none, faint}
 	}
@@ -135,7 +135,7 @@ func tableOf(width, longest int) table {
 	return t
 }
 
-func longestTarget(m *Model, rows []row) int {
+func longestTarget(m *model, rows []row) int {
 	n := 0
 	for i := range rows {
 		if t := rows[i].target; t != nil {

@@ -13,7 +13,7 @@ import (
 
 // sheet gathers what is known of one thing: labels to the left, texts to the right.
 type sheet struct {
-	m     *Model
+	m     *model
 	lines []line
 }
 
@@ -33,7 +33,7 @@ func (s *sheet) item(i ink, text string) {
 }
 
 // details is all about the selected target.
-func (m *Model) details() []line {
+func (m *model) details() []line {
 	at := m.at()
 	if at < 0 {
 		return nil

@@ -4,8 +4,8 @@
 // there is none a line for each change of a state. It only looks: what is to be done about something is said as
 // the verb that does it. An agent that cannot be asked is shown as such, with what was last seen, and is asked again.
 //
-//  1. Run asks fetch every Interval, in a goroutine of its own, and hands over what came of it as a Status.
-//  2. The Model takes statuses, ticks of the clock, keys and sizes (Update) and gives the screen as text (View). Both are
+//  1. Run asks fetch every Interval, in a goroutine of its own, and hands over what came of it as a status.
+//  2. The model takes statuses, ticks of the clock, keys and sizes (Update) and gives the screen as text (View). Both are
 //     pure: no clock, no file, no terminal. The same messages make the same picture.
 //  3. A screen is made of lines of spans, each a text and an ink; what an ink looks like is the theme's affair
 //     alone, and that nothing is told by colour alone is a rule: a state is a symbol and a word.

@@ -11,15 +11,15 @@ import (
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 )
 
-// Status is what came of asking the agent.
-type Status struct {
+// status is what came of asking the agent.
+type status struct {
 	At    time.Time
 	Agent api.Agent
 	Err   error
 }
 
-// Tick is the time that it is.
-type Tick time.Time
+// tick is the time that it is.
+type tick time.Time
 
 // page is what is on the screen.
 type page int
@@ -30,8 +30,8 @@ const (
 	help
 )
 
-// Model is all that a picture depends on. Update gives the next one and changes nothing.
-type Model struct {
+// model is all that a picture depends on. Update gives the next one and changes nothing.
+type model struct {
 	theme         *theme
 	width, height int
 	now           time.Time
@@ -62,17 +62,17 @@ type Model struct {
 }
 
 // newModel is before anything is known.
-func newModel(t *theme, width, height int, now time.Time) Model {
-	return Model{theme: t, width: width, height: height, now: now, since: now}
+func newModel(t *theme, width, height int, now time.Time) model {
+	return model{theme: t, width: width, height: height, now: now, since: now}
 }
 
-// Update takes one message. The command is nil or tea.Quit.
-func (m Model) Update(msg tea.Msg) (Model, tea.Cmd) {
+// Update takes one message. The command is nil, tea.Quit or tea.Suspend.
+func (m model) Update(msg tea.Msg) (model, tea.Cmd) {
 	var cmd tea.Cmd
 	switch msg := msg.(type) {
-	case Tick:
+	case tick:
 		m.now = time.Time(msg)
-	case Status:
+	case status:
 		m = m.told(msg)
 	case tea.WindowSizeMsg:
 		if msg.Width > 0 && msg.Height > 0 { // a serial line does not know its size
@@ -90,7 +90,7 @@ func (m Model) Update(msg tea.Msg) (Model, tea.Cmd) {
 }
 
 // told takes what an agent says, or that it says nothing.
-func (m Model) told(s Status) Model {
+func (m model) told(s status) model {
 	m.now, m.asked = s.At, true
 	if s.Err != nil {
 		if m.gone == nil {
@@ -108,7 +108,7 @@ func (m Model) told(s Status) Model {
 }
 
 // settle keeps the selection on a row and on the screen.
-func (m Model) settle() Model {
+func (m model) settle() model {
 	m.rows = rowsOf(&m.agent, m.order, m.filter)
 	if !m.chosen || m.at() < 0 {
 		m.chosen, m.selected = false, key{}
@@ -125,7 +125,7 @@ func (m Model) settle() Model {
 }
 
 // at is the index of the selected row, -1 if there is none.
-func (m *Model) at() int {
+func (m *model) at() int {
 	return slices.IndexFunc(m.rows, func(r row) bool { return r.key == m.selected })
 }
 
@@ -141,7 +141,7 @@ func single(k tea.KeyMsg) []tea.KeyMsg {
 	return keys
 }
 
-func (m Model) key(k tea.KeyMsg) (Model, tea.Cmd) {
+func (m model) key(k tea.KeyMsg) (model, tea.Cmd) {
 	name := k.String()
 	switch {
 	case name == "ctrl+c":
@@ -168,7 +168,7 @@ func (m Model) key(k tea.KeyMsg) (Model, tea.Cmd) {
 	return m, nil
 }
 
-func (m Model) keyList(name string) Model {
+func (m model) keyList(name string) model {
 	switch name {
 	case "up", "k":
 		m = m.move(-1)
@@ -200,7 +200,7 @@ func (m Model) keyList(name string) Model {
 	return m
 }
 
-func (m Model) keyDetails(name string) Model {
+func (m model) keyDetails(name string) model {
 	if to, ok := m.scrollTo(name); ok {
 		m.scroll = to
 		return m
@@ -219,7 +219,7 @@ func (m Model) keyDetails(name string) Model {
 }
 
 // scrollTo is the first line that is shown after a key that scrolls; settle bounds it.
-func (m *Model) scrollTo(name string) (to int, ok bool) {
+func (m *model) scrollTo(name string) (to int, ok bool) {
 	switch name {
 	case "up", "k":
 		return m.scroll - 1, true
@@ -238,7 +238,7 @@ func (m *Model) scrollTo(name string) (to int, ok bool) {
 }
 
 // keyFilter edits the filter; what matches is shown at once.
-func (m Model) keyFilter(k tea.KeyMsg) Model {
+func (m model) keyFilter(k tea.KeyMsg) model {
 	switch k.Type {
 	case tea.KeyEnter:
 		m.typing = false
@@ -268,7 +268,7 @@ func (m Model) keyFilter(k tea.KeyMsg) Model {
 }
 
 // move selects another row, by so many.
-func (m Model) move(by int) Model {
+func (m model) move(by int) model {
 	if len(m.rows) == 0 {
 		return m
 	}
@@ -278,7 +278,7 @@ func (m Model) move(by int) Model {
 }
 
 // movePage moves by as many rows as fill the screen.
-func (m Model) movePage(by int) Model {
+func (m model) movePage(by int) model {
 	blocks := m.blocks()
 	at := max(m.at(), 0)
 	for room := m.bodyHeight() - 1; ; at += by {

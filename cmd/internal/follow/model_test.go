@@ -16,7 +16,7 @@ import (
 )
 
 // after is what a model becomes by more messages.
-func (m Model) after(msgs ...tea.Msg) Model {
+func (m model) after(msgs ...tea.Msg) model {
 	for _, msg := range msgs {
 		m, _ = m.Update(msg)
 	}
@@ -25,7 +25,7 @@ func (m Model) after(msgs ...tea.Msg) Model {
 
 // TestOrder sorts; what comes and goes while all is well moves no row.
 func TestOrder(t *testing.T) {
-	rows := func(m Model) (names []string) {
+	rows := func(m model) (names []string) {
 		for _, r := range m.rows {
 			names = append(names, r.sync+" "+strings.TrimSuffix(r.key.target, ".example.net::www"))
 		}
@@ -112,7 +112,7 @@ func TestFilter(t *testing.T) {
 
 // TestKeysThatEnd are q and ctrl-c; q is a letter of a filter, too.
 func TestKeysThatEnd(t *testing.T) {
-	quits := func(m Model, keys ...string) bool {
+	quits := func(m model, keys ...string) bool {
 		var cmd tea.Cmd
 		for _, k := range press(keys...) {
 			m, cmd = m.Update(k)
@@ -144,8 +144,8 @@ func TestNamesDoNotReachTheTerminal(t *testing.T) {
 	a := api.Agent{Version: evil, Config: evil, LoadError: evil, Ready: true, Syncs: []api.Sync{{Name: evil, Source: evil, State: evil, Text: evil, Error: evil, Watch: api.Watch{Backend: evil, Watches: 2}, Targets: []api.Target{target}}, {Name: evil, State: evil, Text: evil, Error: evil}}}
 	for _, unicode := range []bool{true, false} {
 		m := modelOf(100, 60, unicode, told(a))
-		for _, m := range []Model{m, m.after(press("enter")...), m.after(press("down", "enter")...), m.after(press("end", "enter")...), m.after(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("/")}, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(strings.ToValidUTF8(evil, "")), Paste: true}),
-			m.after(Status{At: noon, Err: fmt.Errorf("%s", evil)}), modelOf(100, 60, unicode, Status{At: noon, Err: fmt.Errorf("%s", evil)})} {
+		for _, m := range []model{m, m.after(press("enter")...), m.after(press("down", "enter")...), m.after(press("end", "enter")...), m.after(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("/")}, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(strings.ToValidUTF8(evil, "")), Paste: true}),
+			m.after(status{At: noon, Err: fmt.Errorf("%s", evil)}), modelOf(100, 60, unicode, status{At: noon, Err: fmt.Errorf("%s", evil)})} {
 			view := m.View()
 			if i := strings.IndexFunc(view, func(r rune) bool {
 				return r != '\n' && r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\u202e' || r == '\ufffd' || !unicode && r > 0x7f
@@ -171,7 +171,7 @@ func TestAnythingFits(t *testing.T) {
 			case 1:
 				msg = tea.WindowSizeMsg{Width: rapid.IntRange(0, 200).Draw(t, "width"), Height: rapid.IntRange(0, 60).Draw(t, "height")}
 			case 2:
-				msg = Status{At: noon.Add(time.Second), Err: errRefused}
+				msg = status{At: noon.Add(time.Second), Err: errRefused}
 			default:
 				msg = rapid.SampledFrom(keys).Draw(t, "key")
 			}
@@ -181,7 +181,7 @@ func TestAnythingFits(t *testing.T) {
 	})
 }
 
-func fits(t *rapid.T, m Model) {
+func fits(t *rapid.T, m model) {
 	view := m.View()
 	lines := strings.Split(view, "\n")
 	if len(lines) != m.height {
@@ -229,7 +229,7 @@ func TestHistory(t *testing.T) {
 		t.Errorf("%d samples, from %v", len(list), list[0])
 	}
 	before := m.past
-	if m.after(Status{At: noon.Add(71 * time.Second), Agent: idle(noon)}); before.of[k][historySeconds-1].lag != 11 {
+	if m.after(status{At: noon.Add(71 * time.Second), Agent: idle(noon)}); before.of[k][historySeconds-1].lag != 11 {
 		t.Error("a model that was is not as it was")
 	}
 	if got, _ := unicodeSigns.spark([]float64{9, 0, 1, 2, 4}, 4); got != "▁▃▅█" {
@@ -240,14 +240,14 @@ func TestHistory(t *testing.T) {
 // TestSlowAnswer says how old what is shown is, until it is known that nobody answers.
 func TestSlowAnswer(t *testing.T) {
 	m := modelOf(80, 24, true, told(idle(noon)))
-	if view := m.after(Tick(noon.Add(2 * time.Second))).View(); strings.Contains(view, "slow") {
+	if view := m.after(tick(noon.Add(2 * time.Second))).View(); strings.Contains(view, "slow") {
 		t.Error(view)
 	}
-	m = m.after(Tick(noon.Add(4 * time.Second)))
+	m = m.after(tick(noon.Add(4 * time.Second)))
 	if view := m.View(); !strings.Contains(view, "it is slow to answer: what is shown is 4s old") {
 		t.Error(view)
 	}
-	if view := m.after(Status{At: noon.Add(5 * time.Second), Err: errRefused}).View(); strings.Contains(view, "slow") || !strings.Contains(view, "no answer for 0s") {
+	if view := m.after(status{At: noon.Add(5 * time.Second), Err: errRefused}).View(); strings.Contains(view, "slow") || !strings.Contains(view, "no answer for 0s") {
 		t.Error(view)
 	}
 }

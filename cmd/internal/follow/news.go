@@ -18,7 +18,7 @@ type news struct {
 }
 
 // tell returns the lines of what differs from the last time.
-func (n *news) tell(s Status) (lines []string) {
+func (n *news) tell(s status) (lines []string) {
 	say := func(format string, args ...any) {
 		lines = append(lines, s.At.Format(time.RFC3339)+" "+fmt.Sprintf(format, args...))
 	}

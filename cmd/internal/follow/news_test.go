@@ -58,7 +58,7 @@ func TestNews(t *testing.T) {
 		for j := range want {
 			want[j] = at.Format(time.RFC3339) + " " + want[j]
 		}
-		if diff := cmp.Diff(want, n.tell(Status{At: at, Agent: step.agent, Err: step.err})); diff != "" {
+		if diff := cmp.Diff(want, n.tell(status{At: at, Agent: step.agent, Err: step.err})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step.name, diff)
 		}
 	}
@@ -70,7 +70,7 @@ func TestNewsOfOneSourceTwice(t *testing.T) {
 		return api.Sync{Name: "src/", Source: "src/", Watch: api.Watch{Overflows: overflows}, Targets: []api.Target{{Target: target, State: api.StateInStep}}}
 	}
 	var n news
-	s := Status{At: noon, Agent: api.Agent{PID: 1, Syncs: []api.Sync{of("a/", 5), of("b/", 2)}}}
+	s := status{At: noon, Agent: api.Agent{PID: 1, Syncs: []api.Sync{of("a/", 5), of("b/", 2)}}}
 	if got := n.tell(s); len(got) != 2 {
 		t.Errorf("at first: %q", got)
 	}

@@ -58,7 +58,7 @@ func Run(ctx context.Context, fetch func(context.Context) (api.Agent, error), o 
 }
 
 // poll asks time after time, and tells what came of it, until ctx is done or tell says that it is enough.
-func poll(ctx context.Context, fetch func(context.Context) (api.Agent, error), every time.Duration, tell func(Status) error) error {
+func poll(ctx context.Context, fetch func(context.Context) (api.Agent, error), every time.Duration, tell func(status) error) error {
 	for {
 		ask, done := context.WithTimeout(ctx, patience)
 		a, err := fetch(ask)
@@ -69,7 +69,7 @@ func poll(ctx context.Context, fetch func(context.Context) (api.Agent, error), e
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := tell(Status{At: time.Now(), Agent: a, Err: err}); err != nil {
+		if err := tell(status{At: time.Now(), Agent: a, Err: err}); err != nil {
 			return err
 		}
 		select {
@@ -83,7 +83,7 @@ func poll(ctx context.Context, fetch func(context.Context) (api.Agent, error), e
 // lines writes a line for each change of a state.
 func lines(ctx context.Context, fetch func(context.Context) (api.Agent, error), o Options) error {
 	var n news
-	return poll(ctx, fetch, o.Interval, func(s Status) error {
+	return poll(ctx, fetch, o.Interval, func(s status) error {
 		for _, l := range n.tell(s) {
 			if _, err := fmt.Fprintln(o.Out, l); err != nil {
 				return err
@@ -106,7 +106,7 @@ func picture(ctx context.Context, fetch func(context.Context) (api.Agent, error)
 	p := tea.NewProgram(v, opts...)
 	var all sync.WaitGroup
 	all.Go(func() {
-		poll(within, fetch, o.Interval, func(s Status) error { p.Send(s); return nil })
+		poll(within, fetch, o.Interval, func(s status) error { p.Send(s); return nil })
 	})
 	all.Go(func() {
 		for second := time.NewTicker(time.Second); ; {
@@ -115,7 +115,7 @@ func picture(ctx context.Context, fetch func(context.Context) (api.Agent, error)
 				second.Stop()
 				return
 			case now := <-second.C:
-				p.Send(Tick(now))
+				p.Send(tick(now))
 			}
 		}
 	})
@@ -153,7 +153,7 @@ func onlyIfStoppable(_ tea.Model, msg tea.Msg) tea.Msg {
 // guarded is the model as bubbletea wants it. A panic in it ends the program as ctx would, so that the terminal
 // is restored before anything is said about it.
 type guarded struct {
-	model Model
+	model model
 	end   context.CancelCauseFunc
 }
 

@@ -18,7 +18,7 @@ type block struct {
 const fewTroubles = 4
 
 // blocks are one for each of the rows.
-func (m *Model) blocks() []block {
+func (m *model) blocks() []block {
 	tab := tableOf(m.width, longestTarget(m, m.rows))
 	troubles, syncs := 0, 0
 	for i := range m.rows {
@@ -55,7 +55,7 @@ func (m *Model) blocks() []block {
 
 // airy says whether there is room for an empty line between syncs, and for a line below each row besides: so what is
 // on its way and ends moves nothing.
-func (m *Model) airy(list []block, syncs int) bool {
+func (m *model) airy(list []block, syncs int) bool {
 	lines := syncs - 1
 	for i := range list {
 		lines += len(list[i].lines)
@@ -64,7 +64,7 @@ func (m *Model) airy(list []block, syncs int) bool {
 }
 
 // listBody is the part of the blocks that is on the screen.
-func (m *Model) listBody() []string {
+func (m *model) listBody() []string {
 	if len(m.rows) == 0 {
 		text := "  The config has no syncs."
 		if m.filter != "" {
@@ -85,7 +85,7 @@ func (m *Model) listBody() []string {
 	return out
 }
 
-func (m *Model) dimmed(l line) line {
+func (m *model) dimmed(l line) line {
 	if m.gone == nil {
 		return l
 	}
@@ -97,7 +97,7 @@ func (m *Model) dimmed(l line) line {
 }
 
 // scrolled is the first line to show so that the selected row is on the screen, moved as little as can be.
-func (m *Model) scrolled() int {
+func (m *model) scrolled() int {
 	height := m.bodyHeight()
 	begin, end, n := 0, 0, 0
 	for i, b := range m.blocks() {
@@ -113,91 +113,8 @@ func (m *Model) scrolled() int {
 	return max(min(top, begin, n-height), 0)
 }
 
-// syncLines are above the targets of a sync: what is watched, and how.
-func (m *Model) syncLines(s *api.Sync) []line {
-	t := m.theme
-	left := line{{t.quote(s.Name), strong}}
-	if s.Source != s.Name {
-		left = append(left, span{"  " + t.quote(s.Source), faint})
-	}
-	if s.Paused {
-		left = append(left, span{"  " + t.states[api.StatePaused] + " paused: lockstep resume", stay})
-	}
-	lines := []line{m.beside(left, m.watch(s))}
-	if s.Error != "" {
-		for _, text := range wrap(t.quote(s.Error), m.width-4, 2, t.dots) {
-			lines = append(lines, line{{"    " + text, fault}})
-		}
-	}
-	return lines
-}
-
-// beside puts as many of the spans to the right as there is room for; the first is the dearest.
-func (m *Model) beside(left, right line) line {
-	var fit line
-	for _, s := range right {
-		if len(fit) > 0 {
-			s.text = " " + m.theme.dot + " " + s.text
-		}
-		if widthOf(left[:1])+2+widthOf(fit)+widthOf(line{s}) > m.width {
-			break
-		}
-		fit = append(fit, s)
-	}
-	room := m.width - widthOf(fit) - 2
-	var out line
-	for i, s := range left {
-		w := room - widthOf(out)
-		if i > 0 && w < 8 {
-			break
-		}
-		s.text = clip(s.text, w, m.theme.dots)
-		out = append(out, s)
-	}
-	return append(append(out, span{strings.Repeat(" ", max(m.width-widthOf(out)-widthOf(fit), 0)), plain}), fit...)
-}
-
-// nearLimit is from where on the number of watches is worth a thought, in percent.
-const nearLimit = 80
-
-// watch says how a source is watched, what is odd about it first.
-func (m *Model) watch(s *api.Sync) (l line) {
-	w := &s.Watch
-	if w.Backend == "" { // not yet, or by nobody
-		return nil
-	}
-	use := span{m.theme.quote(w.Backend), faint}
-	switch {
-	case w.Limit > 0:
-		use.text += fmt.Sprintf(" %s of %s watches", commas(w.Watches), commas(w.Limit))
-		if p := percent(w.Watches, w.Limit); p >= nearLimit {
-			use = span{fmt.Sprintf("%s %d%%: %s", m.theme.states[api.StatePartial], p, use.text), doubt}
-		}
-	case w.Watches > 0:
-		use.text += " " + watches(w.Watches)
-	}
-	l = append(l, use)
-	if !w.Ready {
-		l = append(l, span{"not all of it yet", busy})
-	}
-	if w.Overflows > 0 {
-		l = append(l, span{count(w.Overflows, "overflow"), doubt})
-	}
-	if w.Polled > 0 {
-		l = append(l, span{commas(w.Polled) + " polled", doubt})
-	}
-	return l
-}
-
-func watches(n int64) string {
-	if n == 1 {
-		return "1 watch"
-	}
-	return commas(n) + " watches"
-}
-
 // stateText is the symbol and the word.
-func (m *Model) stateText(state string) string {
+func (m *model) stateText(state string) string {
 	symbol := m.theme.states[state]
 	if symbol == "" {
 		symbol = "?" // of a newer agent
@@ -206,7 +123,7 @@ func (m *Model) stateText(state string) string {
 }
 
 // stateCell is the pointer, the symbol and the word.
-func (m *Model) stateCell(r *row, tab *table) line {
+func (m *model) stateCell(r *row, tab *table) line {
 	state := api.StateStopped
 	if r.target != nil {
 		state = r.target.State
@@ -221,7 +138,7 @@ func (m *Model) stateCell(r *row, tab *table) line {
 }
 
 // rowLine is a target in the table.
-func (m *Model) rowLine(r *row, tab *table) line {
+func (m *model) rowLine(r *row, tab *table) line {
 	name := clip(m.theme.quote(r.target.Target), tab.target-1, m.theme.dots)
 	l := m.stateCell(r, tab).and(span{pad(name, tab.target), plain})
 	for i := range tab.columns {
@@ -237,7 +154,7 @@ func (m *Model) rowLine(r *row, tab *table) line {
 }
 
 // nowCell is what goes on, in one cell.
-func (m *Model) nowCell(t *api.Target, width int) line {
+func (m *model) nowCell(t *api.Target, width int) line {
 	switch {
 	case t.Error != nil:
 		return line{{clip(m.nextTry(t.Error), width, m.theme.dots), plain}}
@@ -251,7 +168,7 @@ func (m *Model) nowCell(t *api.Target, width int) line {
 	return line{{clip(m.theme.quote(t.Text), width, m.theme.dots), faint}}
 }
 
-func (m *Model) nextTry(e *api.Error) string {
+func (m *model) nextTry(e *api.Error) string {
 	next := "trying now"
 	if d := e.Next.Sub(m.clock()); d > 0 {
 		next = "next try in " + long(d+time.Second-1)
@@ -267,7 +184,7 @@ func (m *Model) nextTry(e *api.Error) string {
 }
 
 // below is what the row of a target has no room for: what is on its way, and what is broken, in full or in one line.
-func (m *Model) below(t *api.Target, tab *table, full bool) (lines []line) {
+func (m *model) below(t *api.Target, tab *table, full bool) (lines []line) {
 	th := m.theme
 	indent := span{"    ", plain}
 	width := m.width - len(indent.text)
@@ -330,7 +247,7 @@ func heldText(held []api.Held) string {
 }
 
 // transferLine is what is on its way: the more room there is, the more of it.
-func (m *Model) transferLine(tr *api.Transfer, width int) line {
+func (m *model) transferLine(tr *api.Transfer, width int) line {
 	th := m.theme
 	rate := ""
 	if tr.Rate > 0 {

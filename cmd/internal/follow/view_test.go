@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the pictures in testdata anew")
 var errRefused = errors.New("dial unix /run/lockstep/control.sock: connect: connection refused")
 
 // modelOf is what is shown of an agent on a screen without colours.
-func modelOf(width, height int, unicode bool, msgs ...tea.Msg) Model {
+func modelOf(width, height int, unicode bool, msgs ...tea.Msg) model {
 	m := newModel(themeOf(termenv.Ascii, unicode), width, height, noon)
 	for _, msg := range msgs {
 		m, _ = m.Update(msg)
@@ -31,7 +31,7 @@ func modelOf(width, height int, unicode bool, msgs ...tea.Msg) Model {
 	return m
 }
 
-func told(a api.Agent) Status { return Status{At: noon, Agent: a} }
+func told(a api.Agent) status { return status{At: noon, Agent: a} }
 
 // press is what comes of keys: names as bubbletea has them, others letter by letter.
 func press(names ...string) (msgs []tea.Msg) {
@@ -59,14 +59,14 @@ func catchingUp() (msgs []tea.Msg) {
 		if i > 40 {
 			t.Lag, t.Paths = float64(40-(i-40)), 80*(70-i)
 		}
-		msgs = append(msgs, Status{At: at, Agent: a}, Status{At: at.Add(time.Second / 2), Agent: a})
+		msgs = append(msgs, status{At: at, Agent: a}, status{At: at.Add(time.Second / 2), Agent: a})
 	}
 	return msgs
 }
 
 // TestPictures compares whole screens with those in testdata.
 func TestPictures(t *testing.T) {
-	away := []tea.Msg{told(brokenAgent(noon)), Status{At: noon.Add(3 * time.Second), Err: errRefused}, Tick(noon.Add(20 * time.Second))}
+	away := []tea.Msg{told(brokenAgent(noon)), status{At: noon.Add(3 * time.Second), Err: errRefused}, tick(noon.Add(20 * time.Second))}
 	pictures := []struct {
 		name   string
 		height int
@@ -77,8 +77,8 @@ func TestPictures(t *testing.T) {
 		{"broken", 40, []tea.Msg{told(brokenAgent(noon))}},
 		{"many", 30, []tea.Msg{told(many(noon))}},
 		{"gone", 24, away},
-		{"back", 16, append(away[:len(away):len(away)], Status{At: noon.Add(25 * time.Second), Agent: func() api.Agent { a := idle(noon); a.PID = 4390; return a }()})},
-		{"nobody", 12, []tea.Msg{Status{At: noon, Err: errRefused}, Tick(noon.Add(90 * time.Second))}},
+		{"back", 16, append(away[:len(away):len(away)], status{At: noon.Add(25 * time.Second), Agent: func() api.Agent { a := idle(noon); a.PID = 4390; return a }()})},
+		{"nobody", 12, []tea.Msg{status{At: noon, Err: errRefused}, tick(noon.Add(90 * time.Second))}},
 		{"details", 44, append([]tea.Msg{told(brokenAgent(noon))}, press("G", "g", "down", "enter")...)},
 		{"details-partial", 36, append([]tea.Msg{told(brokenAgent(noon))}, press("/partial", "enter", "enter")...)},
 		{"catching-up", 24, catchingUp()},
@@ -113,7 +113,7 @@ func TestPictures(t *testing.T) {
 }
 
 // golden compares a picture with the one in testdata, after it was seen to fit the screen.
-func golden(t *testing.T, name string, m Model) {
+func golden(t *testing.T, name string, m model) {
 	t.Helper()
 	got := m.View()
 	lines := strings.Split(got, "\n")

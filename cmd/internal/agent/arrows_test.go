@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"cmd/internal/follow/hush":  {"std"},
 	"cmd/internal/hooks":        {"std"},
 	"cmd/internal/control":      {"cmd/internal/api", "golang.org/x/net/netutil", "golang.org/x/sync", "golang.org/x/sys"},
+	"cmd/internal/metrics":      {"cmd/internal/api", "syncer", "github.com/prometheus/client_golang/"},
 	"cmd/internal/confine":      {"github.com/landlock-lsm/go-landlock/", "kernel.org/pub/linux/libs/security/libcap/", "golang.org/x/net/bpf", "golang.org/x/sys"},
 	"cmd/internal/places":       {"syncer", "golang.org/x/sys", "github.com/moby/sys/mountinfo"},
 	"cmd/internal/agent":        {"cmd/internal/api", "cmd/internal/control", "cmd/internal/hooks", "cmd/internal/confine", "cmd/internal/places", "watcher", "debounce", "state", "syncer", "syncer/filter", "sysctl", "go.uber.org/zap", "golang.org/x/", "github.com/vbauerster/mpb"},

@@ -468,6 +468,12 @@ func TestEveryFileIsExplained(t *testing.T) {
 			continue // rsync takes its first line for the password; JSON has no comments
 		}
 		text := read(t, name)
+		if filepath.Ext(name) == ".json" { // it has no comments
+			if !strings.Contains(text, `"description": "Use this `) {
+				t.Errorf("%s does not describe when to use it", name)
+			}
+			continue
+		}
 		if strings.HasPrefix(text, "#!") {
 			_, text, _ = strings.Cut(text, "\n")
 		}

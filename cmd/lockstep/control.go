@@ -27,6 +27,8 @@ const controlUsage = `lockstep status, flush, … : ask a lockstep that is runni
   lockstep flush --wait --timeout=30s www && …    go on when all is on the targets
 
 Usage: lockstep status  [--json] [WHICH]        how each target is doing, and what to do about it
+       lockstep status  --follow [--plain] [WHICH]
+                                                the same, live: ? is for its keys
        lockstep failed  [--json] [WHICH]        which paths could not be brought over, and why
        lockstep queue   [--json] [--most=N] [WHICH]
                                                 what is to be pushed, the longest waiting first
@@ -50,6 +52,8 @@ about all. reload, log-level and stop are for a whole process.
       --state-dir=DIR     ask each lockstep --watch whose state is kept in DIR (default
                           $STATE_DIRECTORY, or /var/lib/lockstep, or
                           $XDG_STATE_HOME/lockstep if not root)
+      --follow            show it until q or Ctrl-C; not on a terminal a line for each change
+      --plain             lines on a terminal, too
       --json              for programs; the exit codes are the same
       --checksum          compare by content, not by size and time
       --most=N            show up to N paths of each target (default 20)
@@ -69,9 +73,6 @@ Exit codes
 // codeStopped is systemctl(1)'s for a unit that is not active.
 const codeStopped = 3
 
-// statusFollow is lockstep status --follow: it shows what fetch returns for as long as ctx and the user want. nil: there is none.
-var statusFollow func(ctx context.Context, fetch func() (api.Agent, error), stdout io.Writer) (int, error)
-
 // asked is a lockstep that was asked, and what it told of what a verb is about.
 type asked struct {
 	client *control.Client // nil: nobody runs for it
@@ -86,9 +87,9 @@ type controlLine struct {
 	socket string
 	dir    string
 
-	json, checksum, wait, follow bool
-	most                         int
-	timeout                      time.Duration
+	json, checksum, wait, follow, plain bool
+	most                                int
+	timeout                             time.Duration
 }
 
 // controlVerb is a verb that asks running locksteps.
@@ -135,9 +136,8 @@ func (c *controlLine) parse(args []string) (help bool, err error) {
 	switch c.verb {
 	case "status":
 		l.Set("json", "", &c.json)
-		if statusFollow != nil {
-			l.Set("follow", "", &c.follow)
-		}
+		l.Set("follow", "", &c.follow)
+		l.Set("plain", "", &c.plain)
 	case "failed", "release":
 		l.Set("json", "", &c.json)
 	case "queue":
@@ -164,6 +164,12 @@ func (c *controlLine) parse(args []string) (help bool, err error) {
 	}
 	if slices.Contains(c.args, "") {
 		return false, errors.New("an argument is empty")
+	}
+	switch {
+	case c.plain && !c.follow:
+		return false, errors.New("--plain is for --follow; without it status is plain text")
+	case c.json && c.follow:
+		return false, errors.New("--follow has no --json; GET /v1/events of the control socket tells programs what changes")
 	}
 	return help, nil
 }

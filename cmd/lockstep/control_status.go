@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/signal"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -20,9 +18,7 @@ import (
 // runStatus shows how all are doing.
 func runStatus(c *controlLine) (int, error) {
 	if c.follow {
-		ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-		defer cancel()
-		return statusFollow(ctx, c.fetchAll, c.out)
+		return 0, followStatus(func(context.Context) (api.Agent, error) { return c.fetchAll() }, c.out, c.plain)
 	}
 	list, err := c.find()
 	if err != nil {

@@ -47,6 +47,7 @@ Watching
       --verify-every=TIME compare with DST itself every so often, as 24h, and mend what
                           others changed there, a little at a time;
                           --verify-checksum: by content
+      --control=SOCKET    serve this control socket too: lockstep status --control=SOCKET
       --no-tune           leave the kernel's inotify limits alone
       --no-prewarm        open a connection to a daemon when it is needed, not ahead
       --user=NAME[:GROUP]

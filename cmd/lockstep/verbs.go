@@ -11,6 +11,7 @@ import (
 // verbs are what lockstep does beside replication, by the first argument. A source of such a name is
 // written ./NAME.
 var verbs = map[string]func(args []string, stdout, stderr io.Writer) int{
+	"agent":      runAgent,
 	"check":      runCheck,
 	"check-path": checkPath,
 	"config":     runConfig,

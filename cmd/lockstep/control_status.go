@@ -319,7 +319,7 @@ func watchText(x *api.Watch) string {
 	if x.Backend == "fanotify" {
 		s = "fanotify: one mark"
 	}
-	if x.Limit > 0 {
+	if x.Limit > 0 && x.Backend != "fanotify" {
 		s += fmt.Sprintf(" of %d", x.Limit)
 	}
 	if !x.Ready {

@@ -66,6 +66,16 @@ func (l *Line) Glance() (paths int, oldest time.Time) {
 	return int(l.paths.Load()), oldest
 }
 
+// Overdue is for how long something has been due that nobody took.
+func (l *Line) Overdue() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if due, ok := l.queue.Next(); ok {
+		return max(time.Since(due), 0)
+	}
+	return 0
+}
+
 // Entry is a path in a Line.
 type Entry struct {
 	Path  string

@@ -13,6 +13,7 @@ type (
 	Item     = report.Item
 	Sink     = report.Sink
 	Progress = report.Progress
+	Metered  = report.Metered
 	Problem  = report.Problem
 	Failure  = report.Failure
 	Code     = report.Code

@@ -171,6 +171,7 @@ func (s *session) publish() {
 	if s.keeper != nil {
 		s.stats.Indexed, s.stats.Comparisons = s.keeper.known, s.keeper.compared
 	}
+	s.stats.Looked = time.Now()
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	s.w.stats = s.stats

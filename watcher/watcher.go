@@ -109,6 +109,8 @@ type Stats struct {
 	Backend     string   // "inotify" or "fanotify"
 	Indexed     bool     // an overflow now would be answered by a comparison with the index
 	Comparisons uint64   // with the index, of the whole or of parts
+
+	Looked time.Time // when Run was last done with all that there was to do: each second, but while it walks a large tree
 }
 
 // A Watcher watches one root. New makes it, Run does the work.

@@ -40,6 +40,7 @@ type round struct {
 	held    []api.Held
 	failed  []syncer.Failed // all that the target lacks
 	err     *api.Error      // why nothing arrives
+	veto    string          // what before-push says
 }
 
 func newFlush(list []debounce.Entry, held []api.Held) *flush {
@@ -195,6 +196,9 @@ func (f *flush) missing(r *round) error {
 		}
 		parts = append(parts, text)
 	}
+	if r.veto != "" {
+		parts = append(parts, r.veto)
+	}
 	for i := range r.failed {
 		e := &r.failed[i]
 		if !owed.concern(e.Path, e.Tree) {
@@ -309,5 +313,5 @@ func (r *replica) beginFlush() *flush {
 func (r *replica) missing(f *flush) error {
 	r.flushes.mu.Lock()
 	defer r.flushes.mu.Unlock()
-	return f.missing(&round{failed: r.push.Failed(), err: r.record.failing()})
+	return f.missing(&round{failed: r.push.Failed(), err: r.record.failing(), veto: r.record.vetoText()})
 }

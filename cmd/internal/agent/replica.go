@@ -34,7 +34,7 @@ type replica struct {
 	record *record
 	pause  *pause // its sync's
 	env    *environment
-	name   string        // its sync's
+	teller *teller
 	gone   chan struct{} // closed when it does not run any more
 
 	flushes flushes
@@ -47,7 +47,7 @@ type replica struct {
 // newReplica opens what is known of a target of u. It runs until drain is done and nothing is left.
 func newReplica(s Settings, u *unit, drain context.Context) (*replica, error) {
 	log := u.log.Named("push").With(zap.String("root", s.Source), zap.String("target", s.Target))
-	r := &replica{s: s, log: log, j: newJournal(log), record: newRecord(u.cfg.Name, &s), pause: u.pause, env: u.env, name: u.cfg.Name, gone: make(chan struct{})}
+	r := &replica{s: s, log: log, j: newJournal(log), record: newRecord(u.cfg.Name, &s), pause: u.pause, env: u.env, teller: newTeller(u, &s), gone: make(chan struct{})}
 	cfg, err := s.config(syncer.Sink{Item: u.env.items, Message: r.j.says, SSH: r.j.sshSays})
 	if err != nil {
 		return nil, err
@@ -191,6 +191,9 @@ func (r *replica) prepare(ctx context.Context, b syncer.Batch) syncer.Batch {
 			r.idle()
 			return b
 		}
+		if r.veto(ctx, &b) {
+			return b
+		}
 		r.memory.begin(ctx, &b)
 	}
 	r.record.pushing(&b)
@@ -220,6 +223,7 @@ func (r *replica) tellHeld(held []api.Held) {
 	for _, h := range held {
 		names += h.Names
 	}
+	r.teller.held(held)
 	r.log.Error("deletions are held: they are more than --max-delete allows within an hour; lockstep release lets them go, and what comes back is held no more",
 		zap.Int("paths", len(held)), zap.Int64("names", names), zap.Stringer("max_delete", r.s.DeleteLimit), zap.String("first", held[0].Path))
 }
@@ -242,6 +246,7 @@ func (r *replica) idle() {
 // observe takes what came of a push.
 func (r *replica) observe(o syncer.Outcome) {
 	r.note(&o)
+	r.teller.outcome(&o, r.push.Failed())
 	if !o.Batch.Verify {
 		r.settled(r.round(&o))
 	}

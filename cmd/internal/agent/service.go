@@ -238,6 +238,35 @@ func (v *Service) waitReady(ctx context.Context, units []*unit) {
 	v.ready.set()
 }
 
+// stuckAfter is how long nothing may come about that should: longer than any walk of a tree, and than any wait that is
+// meant.
+const stuckAfter = 5 * time.Minute
+
+// Alive says that watchers and pushes make progress: that nothing in the process waits for itself. A target that
+// cannot be reached, or takes long, is no matter of that; it would be the same after a restart.
+func (v *Service) Alive() bool {
+	for _, u := range v.list() {
+		o, _ := u.state()
+		if o == nil {
+			continue
+		}
+		if s := o.watch.Stats(); !s.Looked.IsZero() && time.Since(s.Looked) > stuckAfter {
+			return false
+		}
+		for _, r := range o.targets {
+			if r.stuck() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// stuck says that something is due for long, and nothing is done about it.
+func (r *replica) stuck() bool {
+	return r.line.Overdue() > stuckAfter && r.feed.inFlight.Load() == 0 && !r.pause.is() && r.record.failing() == nil
+}
+
 // Stop implements api.Service.
 func (v *Service) Stop() { v.stopped.set() }
 

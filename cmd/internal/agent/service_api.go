@@ -15,6 +15,7 @@ import (
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/debounce"
 	"github.com/lockstep-sync/lockstep/syncer"
+	"github.com/lockstep-sync/lockstep/watcher"
 )
 
 var _ api.Service = (*Service)(nil)
@@ -102,7 +103,7 @@ func (u *unit) flush(ctx context.Context) ([]api.Flushed, error) {
 	case o == nil:
 		seen = fmt.Errorf("%w: %w", api.ErrNotThere, u.closedError(why))
 	default:
-		if err := o.watch.Barrier(ctx); err != nil {
+		if err := o.barrier(ctx); err != nil {
 			seen = fmt.Errorf("%w: what was changed is not known: %w", api.ErrNotThere, err)
 		}
 	}
@@ -125,6 +126,18 @@ func (u *unit) flush(ctx context.Context) ([]api.Flushed, error) {
 		return list, fmt.Errorf("sync %q: %w", u.cfg.Name, seen)
 	}
 	return list, errors.Join(errs...)
+}
+
+// barrier returns when all that happened before it is in the queues.
+func (o *opened) barrier(ctx context.Context) error {
+	watched, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(o.drained, cancel)()
+	err := o.watch.Barrier(watched)
+	if err != nil && o.drained.Err() != nil {
+		return watcher.ErrEnded
+	}
+	return err
 }
 
 // Pause implements api.Service.

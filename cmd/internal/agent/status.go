@@ -21,6 +21,7 @@ type record struct {
 	begun  bool      // a push reached its end, or nothing was to be pushed
 	verify bool      // a slice is being pushed
 	oldest time.Time // when the first change of the batch on its way was seen
+	veto   string    // why before-push puts off what is to be pushed; "" where it does not
 }
 
 func newRecord(sync string, s *Settings) *record {
@@ -32,6 +33,22 @@ func (r *record) pushing(b *syncer.Batch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.s.InFlight, r.verify, r.oldest = len(b.Paths), b.Verify, b.Oldest
+}
+
+// vetoed notes what before-push said about a batch.
+func (r *record) vetoed(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.veto = ""; err != nil {
+		r.veto = err.Error()
+	}
+}
+
+// vetoText is why what is to be pushed is put off, "" where it is not.
+func (r *record) vetoText() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.veto
 }
 
 // failing is why pushes fail at present; nil while they do not.
@@ -104,7 +121,7 @@ func (r *replica) status() api.Target {
 	r.record.mu.Lock()
 	s, begun, verify, oldest := r.record.s, r.record.begun, r.record.verify, r.record.oldest
 	r.record.mu.Unlock()
-	now := time.Now()
+	now, veto := time.Now(), r.record.vetoText()
 	s.Goroutines = runtime.NumGoroutine()
 	s.Paths, s.Oldest = r.line.Glance()
 	if oldest.IsZero() || !s.Oldest.IsZero() && s.Oldest.Before(oldest) {
@@ -114,6 +131,9 @@ func (r *replica) status() api.Target {
 		s.Lag = max(now.Sub(oldest).Seconds(), 0)
 	}
 	s.Known = r.memory.known()
+	if s.InFlight > 0 {
+		s.Transfer = transfer(r.push.Progress(), now)
+	}
 	s.Failed, s.Held, s.Verify = r.push.Failed(), r.gate.held(), r.verify.status()
 	waiting := r.gate.waiting()
 	dirty := max(s.Paths-waiting, 0)
@@ -129,12 +149,16 @@ func (r *replica) status() api.Target {
 		s.State, s.Text = api.StatePaused, fmt.Sprintf("paused: %s gathered until lockstep resume%s", count(dirty, "path"), behind)
 	case s.Error != nil:
 		s.State, s.Text = api.StateRetrying, fmt.Sprintf("%s (%s)", s.Error.Text, s.Error.Class)
+	case !begun && veto != "":
+		s.State, s.Text = api.StateStarting, "the first push is put off: "+veto
 	case !begun:
 		s.State, s.Text = api.StateStarting, "the first push is not done"
 	case len(s.Held) > 0:
 		s.State, s.Text = api.StateHeld, countVerb(len(s.Held), "deletion", "waits", "wait")+" for lockstep release"
 	case len(s.Failed) > 0:
 		s.State, s.Text = api.StatePartial, fmt.Sprintf("%s could not be brought over", count(len(s.Failed), "path"))
+	case dirty > 0 && veto != "":
+		s.State, s.Text = api.StatePushing, fmt.Sprintf("%s put off: %s", count(dirty, "path"), veto)
 	case dirty > 0:
 		s.State, s.Text = api.StatePushing, fmt.Sprintf("%s to be pushed%s", count(dirty, "path"), behind)
 	case verify:
@@ -145,6 +169,21 @@ func (r *replica) status() api.Target {
 		s.State, s.Text = api.StateInStep, "everything is on the target"
 	}
 	return s
+}
+
+// transfer is how far a push is that goes on.
+func transfer(p syncer.Metered, now time.Time) *api.Transfer {
+	if p.Since.IsZero() {
+		return nil
+	}
+	t := &api.Transfer{Since: p.Since, Size: p.Size, Sent: p.Sent, Files: p.Files, Bytes: p.Bytes, Rate: rate(p.Bytes, now.Sub(p.Since))}
+	if p.Path != "" {
+		t.Path = syncer.Quote(p.Path)
+	}
+	if p.Sent > 0 && p.Took > 0 && p.Sent < p.Size {
+		t.Left = float64(p.Size-p.Sent) / rate(p.Sent, p.Took)
+	}
+	return t
 }
 
 // countVerb is "1 deletion waits", "2 deletions wait".

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
+	"github.com/lockstep-sync/lockstep/cmd/internal/hooks"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
@@ -39,6 +40,7 @@ type unit struct {
 	env   *environment
 	log   *zap.Logger
 	pause *pause
+	hooks *hooks.Runner
 	ready *latch // its source is watched, or it has said why it cannot be
 
 	triedToOpen bool          // it was opened, or could not be, before it is run
@@ -55,7 +57,8 @@ type opened struct {
 	release func() // of its places
 	targets replicas
 	watch   *watcher.Watcher
-	drain   func() // says that nothing more comes into the queues
+	drain   func()          // says that nothing more comes into the queues
+	drained context.Context // done since
 }
 
 func newUnit(cfg SyncConfig, env *environment) *unit {
@@ -63,7 +66,7 @@ func newUnit(cfg SyncConfig, env *environment) *unit {
 	if env.named {
 		log = log.With(zap.String("sync", cfg.Name))
 	}
-	return &unit{cfg: cfg, env: env, log: log, pause: newPause(), stop: func() {}, over: make(chan struct{}), ready: newLatch()}
+	return &unit{cfg: cfg, env: env, log: log, hooks: hooks.NewRunner(cfg.Hooks, log.Named("hooks")), pause: newPause(), stop: func() {}, over: make(chan struct{}), ready: newLatch()}
 }
 
 // settings are those of its source.
@@ -98,7 +101,7 @@ func (u *unit) tryOpen() (*opened, error) {
 		return nil, err
 	}
 	drain, beginDrain := context.WithCancel(context.Background())
-	o := &opened{release: release, drain: beginDrain}
+	o := &opened{release: release, drain: beginDrain, drained: drain}
 	if o.targets, err = newReplicas(u, drain); err != nil {
 		o.close()
 		return nil, err

@@ -138,10 +138,15 @@ func (u *unit) pipeline(ctx, stop context.Context, o *opened) error {
 			return r.run(ctx)
 		})
 	}
-	done := make(chan struct{}) // all pushing ended
+	hooking, stopHooks := context.WithCancel(ctx)
+	defer stopHooks()
+	g.Go(func() error { return u.hooks.Run(hooking) })
+	done := make(chan struct{}) // all pushing ended, and is told
 	g.Go(func() error {
 		pushing.Wait()
 		stopWatching()
+		_ = u.hooks.Wait(ctx) // what the grace time does not last for is not told
+		stopHooks()
 		close(done)
 		return nil
 	})

@@ -311,18 +311,18 @@ func (c *controlLine) everyone() ([]asked, error) {
 		case err == nil:
 			list = append(list, asked{client, a})
 			note(a)
-		case !errors.Is(err, control.ErrNobody):
-			return nil, err
+		case !errors.Is(err, control.ErrNobody): // one that hangs keeps no other from being seen
+			list = append(list, asked{agent: stopped(p, err.Error())})
 		case !besideAgent:
-			list = append(list, asked{agent: stopped(p)})
+			list = append(list, asked{agent: stopped(p, "no lockstep keeps it in step")})
 		}
 	}
 	return list, nil
 }
 
-// stopped is what can be said of a pair that nobody runs for.
-func stopped(p agent.Pair) api.Agent {
-	t := api.Target{Sync: p.Source, Source: p.Source, Target: p.Target, State: api.StateStopped, Text: "no lockstep keeps it in step"}
+// stopped is what can be said of a pair that nobody runs for, or answers for.
+func stopped(p agent.Pair, why string) api.Agent {
+	t := api.Target{Sync: p.Source, Source: p.Source, Target: p.Target, State: api.StateStopped, Text: why}
 	return api.Agent{Syncs: []api.Sync{{Name: p.Source, Source: p.Source, State: t.State, Text: t.Text, Targets: []api.Target{t}}}}
 }
 
@@ -380,7 +380,7 @@ func (c *controlLine) each(list []asked, do func(client *control.Client, sync st
 		}
 	}
 	if len(idle) > 0 {
-		return codeStopped, fmt.Errorf("no lockstep is running for %s", strings.Join(idle, ", "))
+		return codeStopped, fmt.Errorf("no lockstep is running, or answers, for %s", strings.Join(idle, ", "))
 	}
 	return 0, nil
 }

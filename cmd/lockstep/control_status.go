@@ -181,7 +181,7 @@ func needsSomebody(t *api.Target) bool {
 
 // printTrouble is what is wrong, and what to do.
 func printTrouble(w io.Writer, t *api.Target) {
-	fmt.Fprintf(w, "%s: %s: %s\n", label(t), t.State, syncer.Quote(t.Text))
+	fmt.Fprintf(w, "%s: %s: %s\n", label(t), t.State, syncer.Quote(sentence(t)))
 	if remedy := remedyOf(t); remedy != "" {
 		fmt.Fprintf(w, "  remedy: %s\n", syncer.Quote(remedy))
 	}

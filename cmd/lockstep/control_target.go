@@ -19,7 +19,7 @@ func printTarget(w io.Writer, sync *api.Sync, s *api.Target) {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(t, "  %s\t%s\n", name, syncer.Quote(fmt.Sprintf(format, args...)))
 	}
-	row("state", "%s: %s", s.State, s.Text)
+	row("state", "%s: %s", s.State, sentence(s))
 	if sync.Error != "" {
 		row("source", "%s", sync.Error)
 	}
@@ -55,6 +55,9 @@ func printTarget(w io.Writer, sync *api.Sync, s *api.Target) {
 	printLists(s, row)
 }
 
+// sentence is a target's text, which may begin with the word that stands before it already.
+func sentence(t *api.Target) string { return strings.TrimPrefix(t.Text, t.State+": ") }
+
 // printLists is the beginning of what failed and of what is held.
 func printLists(s *api.Target, row func(name, format string, args ...any)) {
 	const few = 5
@@ -87,10 +90,10 @@ func transferText(x *api.Transfer) string {
 
 func watchText(x *api.Watch) string {
 	s := fmt.Sprintf("%s: %d directories", x.Backend, x.Watches)
-	if x.Backend == "fanotify" {
+	switch {
+	case x.Backend == "fanotify":
 		s = "fanotify: one mark"
-	}
-	if x.Limit > 0 {
+	case x.Limit > 0:
 		s += fmt.Sprintf(" of %d", x.Limit)
 	}
 	if !x.Ready {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,14 +12,6 @@ import (
 
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
-
-// verb runs a verb in this process.
-func verb(t *testing.T, args ...string) (code int, out, errs string) {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code = verbs[args[0]](args[1:], &stdout, &stderr)
-	return code, stdout.String(), stderr.String()
-}
 
 // TestCheck: each target is really asked. What is wrong with one is told with it, and changes nothing anywhere.
 func TestCheck(t *testing.T) {
@@ -69,7 +60,7 @@ func TestCheck(t *testing.T) {
 		conf := filepath.Join(t.TempDir(), "lockstep.yaml")
 		text := fmt.Sprintf("state-dir: %s/state\nsyncs:\n  - name: one\n    source: %s/src/\n    delete: true\n    targets:\n      - {to: '%s', %s}\n", dir, dir, test.target, test.options)
 		must(t, os.WriteFile(conf, []byte(text), 0o600))
-		code, out, errs := verb(t, "check", "--json", "-c", conf)
+		code, out, errs := verb("check", "--json", "-c", conf)
 		var r checkReport
 		if err := json.Unmarshal([]byte(out), &r); err != nil || !r.Valid || len(r.Syncs) != 1 {
 			t.Errorf("%s %s: %v: %s%s", test.target, test.options, err, out, errs)
@@ -89,7 +80,7 @@ func TestCheck(t *testing.T) {
 	// A single file may have the target for its new name.
 	conf := filepath.Join(t.TempDir(), "lockstep.yaml")
 	must(t, os.WriteFile(conf, []byte(fmt.Sprintf("state-dir: none\nsyncs:\n  - source: %s/good\n    targets: [%s/bad, '%s', %s/local/]\n", dir, dir, url("open/kept"), dir)), 0o600))
-	if code, out, errs := verb(t, "check", "-c", conf); code != 0 {
+	if code, out, errs := verb("check", "-c", conf); code != 0 {
 		t.Errorf("code %d\n%s%s", code, out, errs)
 	}
 	names, err := filepath.Glob(dir + "/*/*")
@@ -118,7 +109,7 @@ syncs:
   - {name: away, source: DIR/none/, targets: [{to: DIR/b, delete: false}, DIR/c], verify-every: 24h}
   - {name: marked, source: DIR/src, delete: false, marker: .m, targets: [DIR/d]}
 `)
-	code, out, errs := verb(t, "check", "-c", conf, "--offline")
+	code, out, errs := verb("check", "-c", conf, "--offline")
 	want := `DIR/lockstep.yaml: valid, 3 syncs, 4 targets, 1 file
 FAILS    listen-cert and listen-key: open DIR/cert: no such file or directory
 process  user as started, confine auto, state in DIR/state, control /run/lockstep/control.sock, listens on 127.0.0.1:9874
@@ -148,17 +139,17 @@ marked: DIR/src, keeps in step, deletes nothing, runs on-failure
 		}
 		return b.String()
 	}())
-	code, out, _ = verb(t, "check", "-c", conf, "--offline")
+	code, out, _ = verb("check", "-c", conf, "--offline")
 	if lines := strings.Count(out, "\n"); code != 0 || lines > 6 || !strings.Contains(out, "40 targets more were not asked") {
 		t.Errorf("code %d, %d lines:\n%s", code, lines, out)
 	}
 
 	write("syncs:\n  - {source: x, targts: []}\n")
-	code, out, errs = verb(t, "check", "-c", conf)
+	code, out, errs = verb("check", "-c", conf)
 	if code != 1 || out != "" || strings.Count(errs, "lockstep.yaml:2:") != 3 || !strings.Contains(errs, "3 errors (code 1)") {
 		t.Errorf("code %d, %q, %s", code, out, errs)
 	}
-	code, out, errs = verb(t, "check", "--json", "-c", conf)
+	code, out, errs = verb("check", "--json", "-c", conf)
 	var r checkReport
 	must(t, json.Unmarshal([]byte(out), &r))
 	if code != 1 || errs != "" || r.Valid || r.OK || len(r.Errors) != 3 || r.Errors[0].Line != 2 || r.Errors[0].Column == 0 {
@@ -198,7 +189,7 @@ func TestConfigVerb(t *testing.T) {
 		{[]string{"check", "x"}, 1, "", "no arguments are wanted"},
 		{[]string{"check", "-h"}, 0, "Usage: lockstep check", ""},
 	} {
-		code, out, errs := verb(t, test.args...)
+		code, out, errs := verb(test.args...)
 		if code != test.code || !strings.Contains(out, test.out) || !strings.Contains(errs, test.errs) || test.errs == "" && test.code == 0 && strings.Contains(errs, "Usage") {
 			t.Errorf("%q: code %d\n%s%s", test.args, code, out, errs)
 		}

@@ -49,7 +49,7 @@ func Options(s string) []string {
 var (
 	// An option stands at the beginning or behind a space or a bracket, and ends before punctuation. Of digits
 	// only these are options: "-1" is a number.
-	option = regexp.MustCompile(`(?:^|[\s\[(])(--[a-z][a-z0-9-]*(?:=[A-Z]+|=off)?|-[A-Za-z046@])(?:[^A-Za-z0-9=-]|=[A-Z]|$)`)
+	option = regexp.MustCompile(`(?:^|[\s\[(])(--[a-z][a-z0-9-]*(?:=[A-Z]+|=[a-z]+|=…)?|-[A-Za-z046@])(?:[^A-Za-z0-9=-]|=|$)`)
 	verb   = regexp.MustCompile(`^lockstep ([a-z][a-z-]*(?:, [a-z][a-z-]*)*)`)
 )
 

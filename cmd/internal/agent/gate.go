@@ -103,7 +103,7 @@ func (g *gate) pass(now time.Time, b syncer.Batch) passed {
 			p.later = append(p.later, deferred{path, v.wait})
 		}
 	}
-	g.looks(&p)
+	g.looks(now, &p)
 	g.bound(now, &p, total)
 	return p
 }
@@ -121,7 +121,7 @@ func (g *gate) verify(now time.Time, b syncer.Batch) passed {
 	p := passed{batch: b}
 	if g.deletes && g.d.active() {
 		_, total, _ := g.count(".")
-		g.looks(&p)
+		g.looks(now, &p)
 		g.bound(now, &p, total)
 	}
 	return p

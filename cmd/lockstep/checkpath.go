@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/cmd/internal/options"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -37,26 +39,25 @@ Exit codes: 0 all take part, 1 some do not, or bad usage, 11 a file of rules is 
 // checkPath is the verb check-path.
 func checkPath(args []string, stdout, stderr io.Writer) int {
 	d := agent.Defaults()
-	l := newLine(&d)
+	l := options.New(&d)
 	help, asJSON := false, false
-	l.on("help", "", func() { help = true })
-	l.on("json", "", func() { asJSON = true })
-	l.addOptions()
-	if err := l.flags.Parse(args); err != nil {
-		return int(complain(stderr, l.explain(err)))
+	l.On("help", "", func() { help = true })
+	l.On("json", "", func() { asJSON = true })
+	if err := l.Parse(args); err != nil {
+		return int(complain(stderr, err))
 	}
 	if help {
 		fmt.Fprint(stdout, checkUsage)
 		return 0
 	}
-	err := l.finish()
-	if err == nil && l.flags.NArg() == 0 {
+	err := l.Finish(os.Getenv("RSYNC_PARTIAL_DIR"))
+	if err == nil && len(l.Args()) == 0 {
 		err = errors.New("a path is needed: lockstep check-path [OPTION…] [SRC] PATH…")
 	}
 	if err != nil {
 		return int(complain(stderr, err))
 	}
-	paths := l.flags.Args()
+	paths := l.Args()
 	d.Source = "./" // its content, as the tree of a push
 	if len(paths) > 1 {
 		d.Source, paths = paths[0], paths[1:]

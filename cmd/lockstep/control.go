@@ -12,6 +12,7 @@ import (
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
+	"github.com/lockstep-sync/lockstep/cmd/internal/options"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -48,29 +49,29 @@ type controlled struct {
 func controlVerb(name string, do func(c *controlLine, list []controlled) (int, error)) func([]string, io.Writer, io.Writer) int {
 	return func(args []string, stdout, stderr io.Writer) int {
 		c := &controlLine{out: stdout}
-		l := newVerbLine()
+		l := options.NewVerb()
 		help := false
-		l.on("help", "h", func() { help = true })
-		l.text("state-dir", "", &c.dir)
+		l.On("help", "h", func() { help = true })
+		l.Text("state-dir", "", &c.dir)
 		if name == "status" || name == "failed" {
-			l.set("json", "", &c.json)
+			l.Set("json", "", &c.json)
 		}
 		if name == "resync" {
-			l.set("checksum", "", &c.checksum)
+			l.Set("checksum", "", &c.checksum)
 		}
-		if err := l.flags.Parse(args); err != nil {
-			return misused(stderr, name, l.explain(err))
+		if err := l.Parse(args); err != nil {
+			return misused(stderr, name, err)
 		}
 		if help {
 			io.WriteString(stdout, controlUsage)
 			return 0
 		}
-		if l.flags.NArg() > 2 {
-			return misused(stderr, name, fmt.Errorf("at most a source and a target are wanted, there are %d arguments: %q", l.flags.NArg(), l.flags.Args()))
+		if len(l.Args()) > 2 {
+			return misused(stderr, name, fmt.Errorf("at most a source and a target are wanted, there are %d arguments: %q", len(l.Args()), l.Args()))
 		}
-		list, err := c.find(l.flags.Args())
+		list, err := c.find(l.Args())
 		if err == nil && len(list) == 0 {
-			err = fmt.Errorf("no state of a lockstep --watch%s in %q", ofPair(l.flags.Args()), c.dir)
+			err = fmt.Errorf("no state of a lockstep --watch%s in %q", ofPair(l.Args()), c.dir)
 		}
 		code := codeStopped
 		if err == nil {

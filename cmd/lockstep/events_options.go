@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/options"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
 
@@ -84,17 +85,17 @@ func saysSummary(args []string) bool {
 }
 
 func (o *eventsOptions) parse(args []string) error {
-	l := newVerbLine()
+	l := options.NewVerb()
 	o.summary = saysSummary(args)
 	o.addTo(l)
-	abbreviate(l.flags)
-	if err := l.flags.Parse(args); err != nil {
-		return l.explain(err)
+	abbreviate(l.Flags())
+	if err := l.Parse(args); err != nil {
+		return err
 	}
 	if o.help {
 		return nil
 	}
-	for _, arg := range l.flags.Args() {
+	for _, arg := range l.Args() {
 		o.path(arg)
 	}
 	return errors.Join(append(o.conflicts(), o.none())...)
@@ -116,36 +117,36 @@ func (o *eventsOptions) none() error {
 	return nil
 }
 
-func (o *eventsOptions) addTo(l *line) {
-	l.set("help", "h", &o.help)
-	l.on("summary", "", func() {})
-	l.set("recursive", "r", &o.recursive)
-	l.set("no-dereference", "P", &o.noDereference)
-	l.on("quiet", "q", func() { o.quiet++ })
-	l.val("event", "e", o.addEvents)
-	l.val("timeout", "t", o.setTimeout)
-	l.val("fromfile", "", o.fromFile)
+func (o *eventsOptions) addTo(l *options.Line) {
+	l.Set("help", "h", &o.help)
+	l.On("summary", "", func() {})
+	l.Set("recursive", "r", &o.recursive)
+	l.Set("no-dereference", "P", &o.noDereference)
+	l.On("quiet", "q", func() { o.quiet++ })
+	l.Val("event", "e", o.addEvents)
+	l.Val("timeout", "t", o.setTimeout)
+	l.Val("fromfile", "", o.fromFile)
 	for _, kind := range []string{"exclude", "excludei", "include", "includei"} {
-		l.val(kind, "", func(v string) error { return o.filter.set(kind, v) })
+		l.Val(kind, "", func(v string) error { return o.filter.set(kind, v) })
 	}
 	if o.summary {
-		l.set("zero", "z", &o.zero)
-		l.set("verbose", "v", &o.verbose)
-		l.val("ascending", "a", func(v string) error { return o.sort(v, true) })
-		l.val("descending", "d", func(v string) error { return o.sort(v, false) })
+		l.Set("zero", "z", &o.zero)
+		l.Set("verbose", "v", &o.verbose)
+		l.Val("ascending", "a", func(v string) error { return o.sort(v, true) })
+		l.Val("descending", "d", func(v string) error { return o.sort(v, false) })
 		return
 	}
-	l.set("monitor", "m", &o.monitor)
-	l.set("csv", "c", &o.csv)
-	l.set("json", "", &o.json)
-	l.set("no-newline", "", &o.noNewline)
-	l.val("format", "", func(v string) error { o.format, o.hasFormat = v, true; return nil })
-	l.val("timefmt", "", func(v string) error { o.timefmt, o.hasTimefmt = v, true; return nil })
-	l.text("outfile", "o", &o.outfile)
-	l.try("daemon", "d", func() error {
+	l.Set("monitor", "m", &o.monitor)
+	l.Set("csv", "c", &o.csv)
+	l.Set("json", "", &o.json)
+	l.Set("no-newline", "", &o.noNewline)
+	l.Val("format", "", func(v string) error { o.format, o.hasFormat = v, true; return nil })
+	l.Val("timefmt", "", func(v string) error { o.timefmt, o.hasTimefmt = v, true; return nil })
+	l.Text("outfile", "o", &o.outfile)
+	l.Try("daemon", "d", func() error {
 		return errors.New("lockstep does not go into the background by itself: write & behind the line, or let systemd run it")
 	})
-	l.try("syslog", "s", func() error { return errors.New("there is no such thing here: write 2>&1 | logger behind the line") })
+	l.Try("syslog", "s", func() error { return errors.New("there is no such thing here: write 2>&1 | logger behind the line") })
 }
 
 // abbreviate lets long options be cut short where that leaves no doubt, as getopt_long(3) does.
@@ -213,7 +214,7 @@ func (o *eventsOptions) fromFile(name string) error {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return unreadable(name, err)
+			return options.Unreadable(name, err)
 		}
 		defer f.Close()
 		in = f
@@ -225,7 +226,7 @@ func (o *eventsOptions) fromFile(name string) error {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return unreadable(name, err)
+		return options.Unreadable(name, err)
 	}
 	return nil
 }

@@ -20,18 +20,18 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/cmd/internal/options"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/syncer/filter"
 )
 
-// options are those that lockstep has, as they are written.
-func options() map[string]bool {
+// optionNames are those that lockstep has, as they are written.
+func optionNames() map[string]bool {
 	s := agent.Defaults()
-	l := newLine(&s)
-	l.addOptions()
+	l := options.New(&s)
 	names := map[string]bool{"--help": true, "--version": true, "-V": true}
-	l.flags.VisitAll(func(f *pflag.Flag) {
-		names[written(f)] = true
+	l.Flags().VisitAll(func(f *pflag.Flag) {
+		names[options.Written(f)] = true
 		if f.Shorthand != "" {
 			names["-"+f.Shorthand] = true
 		}
@@ -42,7 +42,7 @@ func options() map[string]bool {
 // TestExplain: rsync's options get the word that helps, all others are unknown.
 func TestExplain(t *testing.T) {
 	lacks := func(name string) string {
-		why, ok := rsyncOption(name)
+		why, ok := options.RsyncOption(name)
 		if !ok || why == "" {
 			t.Errorf("nobody says why there is no %s", name)
 		}
@@ -323,7 +323,7 @@ func TestUsage(t *testing.T) {
 	}
 	// "-n -i" of the example and "no-OPTION" are no new names.
 	delete(named, "--no-")
-	have := options()
+	have := optionNames()
 	// Names that rsync has for the curious; what lockstep does anyway.
 	other := []string{"--implied-dirs", "--i-d", "--no-i-d", "--inc-recursive", "--no-inc-recursive", "--i-r", "--no-i-r"}
 	for name := range have {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/cmd/internal/options"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
@@ -104,12 +105,11 @@ func checkOption(t *testing.T, name string, supported bool) {
 func sampleValue(t *testing.T, name string) (string, bool) {
 	t.Helper()
 	s := agent.Defaults()
-	l := newLine(&s)
-	l.addOptions()
+	l := options.New(&s)
 	long := strings.TrimPrefix(name, "--")
-	f := l.flags.Lookup(long)
+	f := l.Flags().Lookup(long)
 	if f == nil && len(name) == 2 {
-		f = l.flags.ShorthandLookup(name[1:])
+		f = l.Flags().ShorthandLookup(name[1:])
 	}
 	if f == nil || f.NoOptDefVal != "" {
 		return "", false

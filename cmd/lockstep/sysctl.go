@@ -10,6 +10,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/options"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/sysctl"
 )
@@ -99,17 +100,17 @@ func printed(stderr io.Writer, err error) int {
 }
 
 func (c *sysctlCommand) parse(args []string) error {
-	l := newVerbLine()
-	l.set("apply", "", &c.apply)
-	l.set("persist", "", &c.persist, &c.apply)
-	l.set("print", "", &c.print)
-	l.set("json", "", &c.json)
-	l.set("one-file-system", "x", &c.oneFileSystem)
-	l.set("help", "h", &c.help)
-	if err := l.flags.Parse(args); err != nil {
-		return l.explain(err)
+	l := options.NewVerb()
+	l.Set("apply", "", &c.apply)
+	l.Set("persist", "", &c.persist, &c.apply)
+	l.Set("print", "", &c.print)
+	l.Set("json", "", &c.json)
+	l.Set("one-file-system", "x", &c.oneFileSystem)
+	l.Set("help", "h", &c.help)
+	if err := l.Parse(args); err != nil {
+		return err
 	}
-	c.trees = l.flags.Args()
+	c.trees = l.Args()
 	if c.help {
 		return nil
 	}

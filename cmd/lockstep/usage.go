@@ -11,6 +11,8 @@ const usage = `lockstep keeps a directory in step with another one, here or on a
 Usage: lockstep [OPTION…] SRC DST
        lockstep check-path [OPTION…] [SRC] PATH…     does PATH take part, and why?
        lockstep status, failed, release, resync    ask a lockstep --watch that is running
+       lockstep check [-c FILE] [--offline]    will the config of a service do?
+       lockstep config [-c FILE] [SYNC]    what it comes to; lockstep schema, for editors
        lockstep sysctl [OPTION…] [DIR…]    the kernel's limits on watching: show, raise
        lockstep events [OPTION…] PATH…     tell what happens to files, as inotifywait does
 

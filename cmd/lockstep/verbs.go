@@ -5,19 +5,20 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
 // verbs are what lockstep does beside replication, by the first argument. A source of such a name is
 // written ./NAME.
 var verbs = map[string]func(args []string, stdout, stderr io.Writer) int{
+	"check":      runCheck,
 	"check-path": checkPath,
+	"config":     runConfig,
 	"events":     runEvents,
 	"failed":     controlVerb("failed", runFailed),
 	"release":    controlVerb("release", runRelease),
 	"resync":     controlVerb("resync", runResync),
+	"schema":     runSchema,
 	"status":     controlVerb("status", runStatus),
 	"sysctl":     runSysctl,
 }
@@ -27,13 +28,6 @@ func first(args []string) string {
 		return ""
 	}
 	return args[0]
-}
-
-// newVerbLine is a command line that has none of rsync's options.
-func newVerbLine() *line {
-	fs := pflag.NewFlagSet("lockstep", pflag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	return &line{flags: fs, verb: true}
 }
 
 // misused tells what is wrong with a verb's command line, and gives the exit code.

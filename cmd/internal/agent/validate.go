@@ -24,6 +24,14 @@ func (s *Settings) Validate() error {
 	return errors.Join(c.errs...)
 }
 
+// Misplaced is an option that is of no use to the targets, as they are of another kind.
+type Misplaced struct {
+	Option string // as on a command line, maybe with a value
+	why    error
+}
+
+func (m *Misplaced) Error() string { return m.why.Error() }
+
 // checkTargets checks each target, and the options that are for one kind of them: each must be of use
 // to one target at least.
 func (s *Settings) checkTargets(c *checker) {
@@ -47,7 +55,7 @@ func (s *Settings) checkTargets(c *checker) {
 		for _, err := range kind.errs { // an option is named first
 			option, _, _ := strings.Cut(err.Error(), " ")
 			if useless[option]++; useless[option] == len(list) {
-				c.errs = append(c.errs, err)
+				c.errs = append(c.errs, &Misplaced{Option: option, why: err})
 			}
 		}
 	}

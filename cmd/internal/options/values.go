@@ -1,4 +1,4 @@
-package main
+package options
 
 import (
 	"errors"
@@ -73,15 +73,15 @@ func fromFile(read func(io.Reader, string) error) func(string) error {
 		}
 		f, err := os.Open(name)
 		if err != nil {
-			return &syncer.Failure{Code: syncer.CodeFile, Err: unreadable(name, err)}
+			return &syncer.Failure{Code: syncer.CodeFile, Err: Unreadable(name, err)}
 		}
 		defer f.Close()
 		return read(f, name)
 	}
 }
 
-// unreadable says why a file cannot be read, and its name once.
-func unreadable(name string, err error) error {
+// Unreadable says why a file cannot be read, and its name once.
+func Unreadable(name string, err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		err = pe.Err

@@ -1,4 +1,4 @@
-package main
+package options
 
 import (
 	"bufio"
@@ -12,15 +12,16 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
-// finish makes what options mean for one another, wherever each stood.
-func (l *line) finish() error {
+// Finish makes what options mean for one another, wherever each stood. partialDir is where partial files go by default:
+// rsync has it from the environment.
+func (l *Line) Finish(partialDir string) error {
 	if l.compressed > 1 && l.s.Compress && l.s.CompressChoice == "" {
 		l.s.CompressChoice = "zlibx" // -zz
 	}
 	if l.s.LevelGiven && l.s.CompressLevel != 0 && l.s.CompressChoice != "none" {
 		l.s.Compress = true
 	}
-	if err := errors.Join(l.finishPartial(), l.finishBackup()); err != nil {
+	if err := errors.Join(l.finishPartial(partialDir), l.finishBackup()); err != nil {
 		return err
 	}
 	if l.cvs { // behind all other rules (rsync(1), --cvs-exclude)
@@ -35,10 +36,10 @@ func (l *line) finish() error {
 }
 
 // finishPartial: where partial files go is theirs, on either side (rsync(1), --partial-dir).
-func (l *line) finishPartial() error {
+func (l *Line) finishPartial(byDefault string) error {
 	s := l.s
-	if env := os.Getenv("RSYNC_PARTIAL_DIR"); s.Partial && s.PartialDir == "" && !s.Inplace && !s.Append && !s.AppendVerify && !s.DelayUpdates {
-		s.PartialDir = env
+	if s.Partial && s.PartialDir == "" && !s.Inplace && !s.Append && !s.AppendVerify && !s.DelayUpdates {
+		s.PartialDir = byDefault
 	}
 	s.PartialDir = strings.TrimRight(s.PartialDir, "/")
 	if s.PartialDir == "." {
@@ -56,7 +57,7 @@ func (l *line) finishPartial() error {
 
 // finishBackup: a backup beside its file must have another name, it would be deleted in the
 // next push, and making it changes the directory's time (rsync(1), --backup).
-func (l *line) finishBackup() error {
+func (l *Line) finishBackup() error {
 	s := l.s
 	if !s.Backup {
 		return nil
@@ -81,7 +82,7 @@ func (l *line) finishBackup() error {
 
 // finishFiles reads --files-from, and brings its defaults: -R, and no -r but where it is said
 // in words (rsync(1), --files-from).
-func (l *line) finishFiles() error {
+func (l *Line) finishFiles() error {
 	s := l.s
 	names, err := readNames(l.filesFrom, l.zeroes)
 	if err != nil {
@@ -107,7 +108,7 @@ func readNames(file string, zeroes bool) ([]string, error) {
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, unreadable(file, err)
+			return nil, Unreadable(file, err)
 		}
 		defer f.Close()
 		r = f
@@ -122,7 +123,7 @@ func readNames(file string, zeroes bool) ([]string, error) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, unreadable(file, err)
+		return nil, Unreadable(file, err)
 	}
 	return names, nil
 }

@@ -1,4 +1,4 @@
-package main
+package options
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 
 // explain says what is wrong with an option in its user's words. pflag's own speak of
 // flags and arguments, and of Go's functions.
-func (l *line) explain(err error) error {
+func (l *Line) explain(err error) error {
 	var unknown *pflag.NotExistError
 	var missing *pflag.ValueRequiredError
 	var invalid *pflag.InvalidValueError
@@ -23,9 +23,9 @@ func (l *line) explain(err error) error {
 		}
 		return l.unknownOption(dashes + unknown.GetSpecifiedName())
 	case errors.As(err, &missing):
-		return fmt.Errorf("%s: a value is missing", written(missing.GetFlag()))
+		return fmt.Errorf("%s: a value is missing", Written(missing.GetFlag()))
 	case errors.As(err, &invalid):
-		name, cause := written(invalid.GetFlag()), invalid.Unwrap()
+		name, cause := Written(invalid.GetFlag()), invalid.Unwrap()
 		if strings.HasPrefix(cause.Error(), name+": ") {
 			return cause // of a filter rule: it knows where it stands
 		}
@@ -34,16 +34,16 @@ func (l *line) explain(err error) error {
 	return err
 }
 
-// written is how an option is written.
-func written(f *pflag.Flag) string {
+// Written is how an option is written.
+func Written(f *pflag.Flag) string {
 	if strings.HasPrefix(f.Name, nameless) {
 		return "-" + f.Shorthand
 	}
 	return "--" + f.Name
 }
 
-func (l *line) unknownOption(name string) error {
-	if why, ok := rsyncOption(name); ok && !l.verb {
+func (l *Line) unknownOption(name string) error {
+	if why, ok := RsyncOption(name); ok && l.s != nil {
 		return fmt.Errorf("option %s of rsync is not supported by this version of lockstep: %s", name, why)
 	}
 	near := l.nearest(name)
@@ -54,9 +54,23 @@ func (l *line) unknownOption(name string) error {
 }
 
 // nearest are the long options that name may have been meant to be, at most three.
-func (l *line) nearest(name string) []string {
+func (l *Line) nearest(name string) []string {
 	name, ok := strings.CutPrefix(name, "--")
-	if !ok || len(strings.TrimPrefix(name, "no-")) < 3 {
+	if !ok {
+		return nil
+	}
+	var known []string
+	l.flags.VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	names := Nearest(name, known)
+	for i := range names {
+		names[i] = "--" + names[i]
+	}
+	return names
+}
+
+// Nearest are the known names that name may have been meant to be, at most three, the likeliest first.
+func Nearest(name string, known []string) []string {
+	if len(strings.TrimPrefix(name, "no-")) < 3 || len(name) > 100 {
 		return nil
 	}
 	type candidate struct {
@@ -64,15 +78,15 @@ func (l *line) nearest(name string) []string {
 		off  int
 	}
 	var all []candidate
-	l.flags.VisitAll(func(f *pflag.Flag) {
-		off := distance(name, f.Name)
-		if strings.HasPrefix(f.Name, name) {
+	for _, k := range known {
+		off := distance(name, k)
+		if strings.HasPrefix(k, name) {
 			off = min(off, 1) // the name is cut short
 		}
 		if off <= max(1, len(name)/4) {
-			all = append(all, candidate{"--" + f.Name, off})
+			all = append(all, candidate{k, off})
 		}
-	})
+	}
 	slices.SortStableFunc(all, func(a, b candidate) int { return a.off - b.off })
 	var names []string
 	for _, c := range all[:min(len(all), 3)] {

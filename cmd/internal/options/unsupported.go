@@ -1,13 +1,13 @@
-package main
+package options
 
 import (
 	"slices"
 	"strings"
 )
 
-// rsyncOption says whether rsync has an option that lockstep has not, also in its "--no-"
+// RsyncOption says whether rsync has an option that lockstep has not, also in its "--no-"
 // form, and why lockstep has not.
-func rsyncOption(name string) (why string, ok bool) {
+func RsyncOption(name string) (why string, ok bool) {
 	rest, negated := strings.CutPrefix(name, "--no-")
 	for _, group := range unsupported {
 		for option := range strings.FieldsSeq(group.options) {

@@ -111,8 +111,7 @@ func about(p *helptext.Page, name string) string {
 			return u.Remark
 		}
 	}
-	what := strings.TrimPrefix(p.Title, "lockstep "+strings.Join(p.Names, ", "))
-	return strings.TrimSpace(strings.TrimPrefix(what, ":"))
+	return p.What()
 }
 
 // arguments says what the arguments of a verb are, by the placeholders in its usage.

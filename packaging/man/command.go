@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/lockstep-sync/lockstep/packaging/internal/helptext"
@@ -66,12 +67,9 @@ func (s *style) remark(text string) []span {
 // title is the line that whatis(1) shows.
 func title(p *helptext.Page) string {
 	if p.Verb == "" {
-		return "lockstep - " + strings.TrimPrefix(p.Title, "lockstep ")
+		return "lockstep - " + p.What()
 	}
-	names := strings.Join(p.Names, ", ")
-	what := strings.TrimPrefix(p.Title, "lockstep "+names)
-	what = strings.TrimSpace(strings.TrimPrefix(what, ":"))
-	return "lockstep-" + strings.Join(p.Names, ", lockstep-") + " - " + what
+	return "lockstep-" + strings.Join(p.Names, ", lockstep-") + " - " + p.What()
 }
 
 // synopsis has the lines of usage that are not another page's.
@@ -87,10 +85,8 @@ func synopsis(m *page, p *helptext.Page, s *style) {
 func isVerb(code string) bool { return len(verbsOf(code)) > 0 }
 
 func verbsOf(code string) []string {
-	for _, group := range (&helptext.Page{Usage: []helptext.Remarked{{Code: code}}}).Verbs() {
-		return group
-	}
-	return nil
+	p := &helptext.Page{Usage: []helptext.Remarked{{Code: code}}}
+	return slices.Concat(p.Verbs()...)
 }
 
 // usage is a line of usage: what is typed as it is stands in bold.

@@ -16,6 +16,8 @@ type Page struct {
 	Usage      []Remarked
 	Paragraphs []string
 	Sections   []Section
+
+	introduced string // what stands in front of an example
 }
 
 // Remarked is a line of code, and what is said about it: "" is nothing.
@@ -51,17 +53,33 @@ var (
 	// only these are options: "-1" is a number.
 	option = regexp.MustCompile(`(?:^|[\s\[(])(--[a-z][a-z0-9-]*(?:=[A-Z]+|=[a-z]+|=…)?|-[A-Za-z046@])(?:[^A-Za-z0-9=-]|=|$)`)
 	verb   = regexp.MustCompile(`^lockstep ([a-z][a-z-]*(?:, [a-z][a-z-]*)*)`)
+	// a verb that has no line of its own
+	verbBesides = regexp.MustCompile(`; lockstep ([a-z][a-z-]*)`)
 )
 
-// Verbs are the verbs in the lines of usage, those that share a line together.
+// Verbs are the verbs in the lines of usage: those that share a line, and so a help text, together. A remark may
+// name one more, as "; lockstep schema, for editors".
 func (p *Page) Verbs() [][]string {
 	var all [][]string
 	for _, u := range p.Usage {
 		if m := verb.FindStringSubmatch(u.Code); m != nil {
 			all = append(all, strings.Split(m[1], ", "))
 		}
+		for _, m := range verbBesides.FindAllStringSubmatch(u.Remark, -1) {
+			all = append(all, []string{m[1]})
+		}
 	}
 	return all
+}
+
+// What is what the program or the verb does, without its name.
+func (p *Page) What() string {
+	what := strings.TrimPrefix(p.Title, "lockstep ")
+	what = strings.TrimPrefix(what, p.Verb)
+	if strings.HasPrefix(what, ",") { // several verbs: "lockstep status, failed: ask …"
+		_, what, _ = strings.Cut(what, ":")
+	}
+	return strings.TrimSpace(what)
 }
 
 // Read gives the help texts of the program: its own, and one for each group of verbs that share one.

@@ -8,11 +8,13 @@ import (
 )
 
 var (
-	entry    = regexp.MustCompile(`^(?: {2,6}[-@]|\s{1,3}\d{1,3} {2})`)
-	remark   = regexp.MustCompile(`\s{3,}`)
-	gap      = regexp.MustCompile(`\s{2,}`)
-	optional = `(?:--[a-z][a-z0-9-]*(?:=[A-Z]+)?|-[A-Za-z0-9@])`
-	further  = regexp.MustCompile(`;\s+(` + optional + `(?:, ` + optional + `)*)(?::\s+|\s{2,})`) // with a colon or spaces behind it
+	entry       = regexp.MustCompile(`^(?: {2,6}[-@]|\s{1,3}\d{1,3} {2})`)
+	remark      = regexp.MustCompile(`\s{3,}`)
+	verbs       = regexp.MustCompile(`^[a-z][a-z-]*,?$`)
+	placeholder = regexp.MustCompile(`^[A-Z]+…?$`)
+	gap         = regexp.MustCompile(`\s{2,}`)
+	optional    = `(?:--[a-z][a-z0-9-]*(?:=[A-Z]+)?|-[A-Za-z0-9@])`
+	further     = regexp.MustCompile(`;\s+(` + optional + `(?:, ` + optional + `)*)(?::\s+|\s{2,})`) // with a colon or spaces behind it
 )
 
 // Parse reads a help text.
@@ -54,12 +56,16 @@ func (p *Page) add(b []string, column int) {
 	indented := strings.HasPrefix(b[0], " ")
 	switch {
 	case strings.HasPrefix(b[0], "Usage: "):
-		for _, line := range b {
-			p.Usage = append(p.Usage, remarked(strings.TrimPrefix(line, "Usage: ")))
+		for _, line := range whole(b) {
+			p.Usage = append(p.Usage, usage(line))
 		}
 	case indented && len(p.Usage) == 0:
 		for _, line := range b {
-			p.Examples = append(p.Examples, remarked(line))
+			e := remarked(line)
+			if e.Remark == "" {
+				e.Remark = strings.TrimSuffix(p.introduced, ":")
+			}
+			p.Examples, p.introduced = append(p.Examples, e), ""
 		}
 	case !indented && len(b) > 1 && strings.HasPrefix(b[1], " "):
 		p.Sections = append(p.Sections, Section{b[0], items(b[1:], column)})
@@ -71,17 +77,54 @@ func (p *Page) add(b []string, column int) {
 		s.Items = append(s.Items, items(b, column)...)
 	case len(p.Sections) > 0:
 		p.Sections = append(p.Sections, Section{"", []Item{{Text: join(b)}}})
+	case len(p.Usage) == 0:
+		p.introduced = join(b)
 	default:
 		p.Paragraphs = append(p.Paragraphs, join(b))
 	}
 }
 
+// whole joins the lines of usage that go on in the next one: the verbs after a comma, or else the remark.
+func whole(b []string) []string {
+	var all []string
+	for _, line := range b {
+		line = strings.TrimSpace(strings.TrimPrefix(line, "Usage: "))
+		last := len(all) - 1
+		switch {
+		case strings.HasPrefix(line, "lockstep"):
+			all = append(all, line)
+		case last >= 0 && strings.HasSuffix(all[last], ","):
+			all[last] += " " + line
+		case last >= 0:
+			all[last] += "    " + line
+		}
+	}
+	return all
+}
+
+// usage cuts a line of usage: what is typed is lockstep, a verb or several, placeholders, and what stands in
+// brackets.
+func usage(line string) Remarked {
+	words := strings.Fields(line)
+	depth := 0
+	for i, w := range words {
+		typed := i == 0 || i == 1 && verbs.MatchString(w) || i > 1 && strings.HasSuffix(words[i-1], ",") ||
+			depth > 0 || w[0] == '[' || placeholder.MatchString(w)
+		if !typed {
+			return Remarked{strings.Join(words[:i], " "), strings.Join(words[i:], " ")}
+		}
+		depth += strings.Count(w, "[") - strings.Count(w, "]")
+	}
+	return Remarked{strings.Join(words, " "), ""}
+}
+
+// remarked cuts an example.
 func remarked(line string) Remarked {
 	line = strings.TrimSpace(line)
 	if i := remark.FindStringIndex(line); i != nil {
-		return Remarked{oneSpaced(line[:i[0]]), line[i[1]:]}
+		return Remarked{line[:i[0]], line[i[1]:]}
 	}
-	return Remarked{oneSpaced(line), ""}
+	return Remarked{line, ""}
 }
 
 // items reads the lines of a section.

@@ -1,5 +1,5 @@
 // Command man writes the man pages of lockstep: lockstep(1) and one for each verb from what --help prints, and
-// lockstep.yaml(5) from docs/config.md.
+// lockstep.yaml(5) from docs/config.md and the keys that lockstep schema tells of.
 //
 //	go run ./packaging/man -lockstep ./lockstep -config docs/config.md -to DIR
 //

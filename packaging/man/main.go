@@ -38,7 +38,11 @@ func run(program, config, to string) error {
 	if err != nil {
 		return err
 	}
-	if pages["lockstep.yaml.5"], err = configPage(config, a); err != nil {
+	keys, err := readSchema(program)
+	if err != nil {
+		return err
+	}
+	if pages["lockstep.yaml.5"], err = configPage(config, keys, a); err != nil {
 		return err
 	}
 	for name, text := range pages {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// configPage is the page of the configuration file, made from a document in Markdown. Its first heading gives the
-// title, as "# lockstep.yaml: what it is".
-func configPage(document string, a about) (string, error) {
+// configPage is the page of the configuration file: a document in Markdown, whose first heading gives the title, as
+// "# lockstep.yaml: what it is", and all keys.
+func configPage(document string, keys schema, a about) (string, error) {
 	text, err := os.ReadFile(document)
 	if err != nil {
 		return "", err
@@ -29,8 +29,9 @@ func configPage(document string, a about) (string, error) {
 	if err := blocks(m, lines[1:]); err != nil {
 		return "", fmt.Errorf("%s:%w", document, err)
 	}
+	keys.keys(m)
 	m.heading("See also")
-	m.para(markdownSpans("**lockstep**(1), **rsync**(1)"))
+	m.para(markdownSpans("**lockstep**(1), **lockstep-check**(1), **lockstep-config**(1), **rsync**(1)"))
 	return m.b.String(), nil
 }
 

@@ -9,7 +9,6 @@ import (
 
 var (
 	entry       = regexp.MustCompile(`^(?: {2,6}[-@]|\s{1,3}\d{1,3} {2})`)
-	remark      = regexp.MustCompile(`\s{3,}`)
 	verbs       = regexp.MustCompile(`^[a-z][a-z-]*,?$`)
 	placeholder = regexp.MustCompile(`^[A-Z]+…?$`)
 	gap         = regexp.MustCompile(`\s{2,}`)
@@ -121,7 +120,7 @@ func usage(line string) Remarked {
 // remarked cuts an example.
 func remarked(line string) Remarked {
 	line = strings.TrimSpace(line)
-	if i := remark.FindStringIndex(line); i != nil {
+	if i := gap.FindStringIndex(line); i != nil {
 		return Remarked{line[:i[0]], line[i[1]:]}
 	}
 	return Remarked{line, ""}

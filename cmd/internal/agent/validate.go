@@ -24,7 +24,7 @@ func (s *Settings) Validate() error {
 	return errors.Join(c.errs...)
 }
 
-// Misplaced is an option that is of no use to the targets, as they are of another kind.
+// Misplaced is an option that is of no use to the targets, as they are of another kind, or beside the other options.
 type Misplaced struct {
 	Option string // as on a command line, maybe with a value
 	why    error
@@ -70,6 +70,15 @@ type checker struct{ errs []error }
 func (c *checker) check(bad bool, format string, args ...any) {
 	if bad {
 		c.errs = append(c.errs, fmt.Errorf(format, args...))
+	}
+}
+
+// idle is check for an option, named first, that does nothing beside the others.
+func (c *checker) idle(bad bool, format string, args ...any) {
+	if bad {
+		err := fmt.Errorf(format, args...)
+		option, _, _ := strings.Cut(err.Error(), " ")
+		c.errs = append(c.errs, &Misplaced{Option: option, why: err})
 	}
 }
 
@@ -127,12 +136,12 @@ func (s *Settings) checkValues(c *checker) {
 	c.check(s.Settle < 0, "--settle %v is negative", s.Settle)
 	c.check(s.MaxDelay < 0, "--max-delay %v is negative", s.MaxDelay)
 	c.check(s.PollInterval <= 0, "--poll-interval %v: it is a time above zero, as 10s", s.PollInterval)
-	c.check(s.DeleteUnmounted && !s.Delete, "--delete-unmounted does nothing without --delete")
+	c.idle(s.DeleteUnmounted && !s.Delete, "--delete-unmounted does nothing without --delete")
 	c.check(!slices.Contains([]string{watcher.BackendAuto, watcher.BackendInotify, watcher.BackendFanotify}, s.WatchBackend),
 		"--watch-backend %q: it is auto, inotify or fanotify", s.WatchBackend)
 	c.check(s.VerifyEvery < 0, "--verify-every %v is negative", s.VerifyEvery)
 	c.check(s.DeleteDelay < 0, "--delete-delay %v is negative", s.DeleteDelay)
-	c.check(s.DeleteDelay > 0 && !s.Delete, "--delete-delay=%v does nothing without --delete", s.DeleteDelay)
+	c.idle(s.DeleteDelay > 0 && !s.Delete, "--delete-delay=%v does nothing without --delete", s.DeleteDelay)
 	c.check(s.DeleteDelay > 0 && s.StateDir == NoState, "--delete-delay=%v needs a --state-dir: without one nobody knows what a target had", s.DeleteDelay)
 	c.check(s.DeleteLimit.Percent > 0 && s.StateDir == NoState, "--max-delete=%v needs a --state-dir: without one nobody knows how much a target has", s.DeleteLimit)
 	c.check(s.Grace < 0, "--grace %v is negative", s.Grace)

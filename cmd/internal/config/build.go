@@ -165,14 +165,14 @@ func (l *loader) blame(s *sync, t *target, err error) {
 	}
 }
 
-// optionIn finds the options that a message names.
-var optionIn = regexp.MustCompile(`(^|[\s("'])--?([A-Za-z0-9][a-z0-9-]*)`)
+// optionIn finds the options that a message names. The letters are those that Validate uses; others may be ssh's.
+var optionIn = regexp.MustCompile(`(^|[\s("'])-(?:-([a-z0-9][a-z0-9-]+)|([46e])\b)`)
 
 // named is the key of the last of the entries that a message names.
 func (l *loader) named(text string, entries []*entry) *node {
 	last := -1
 	for _, m := range optionIn.FindAllStringSubmatch(text, -1) {
-		o := l.meant(m[2])
+		o := l.meant(m[2] + m[3])
 		if o == nil {
 			continue
 		}
@@ -195,7 +195,7 @@ func (l *loader) named(text string, entries []*entry) *node {
 func (l *loader) inKeys(text string) string {
 	return optionIn.ReplaceAllStringFunc(text, func(m string) string {
 		sub := optionIn.FindStringSubmatch(m)
-		switch o := l.meant(sub[2]); {
+		switch o := l.meant(sub[2] + sub[3]); {
 		case o == nil:
 			return m
 		case o.Name == "watch":

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Error is one thing that is wrong with a config.
@@ -29,7 +30,10 @@ func (e *Error) Error() string {
 }
 
 // Errors are all that is wrong with a config, in the order of its lines.
-type Errors struct{ List []*Error }
+type Errors struct {
+	List []*Error
+	More int // that are not in the list, which is long enough
+}
 
 // Error tells all of them, each with its line and a caret below the place.
 func (e *Errors) Error() string {
@@ -40,6 +44,9 @@ func (e *Errors) Error() string {
 		}
 		b.WriteString(one.Error())
 		b.WriteString(one.excerpt())
+	}
+	if e.More > 0 {
+		fmt.Fprintf(&b, "\nand %d more", e.More)
 	}
 	return b.String()
 }
@@ -52,11 +59,14 @@ func (e *Error) excerpt() string {
 	if e.Line == 0 || strings.TrimSpace(e.Text) == "" {
 		return ""
 	}
-	before, behind, at := []rune(e.Text), []rune(nil), max(e.Column-1, 0)
-	if at < len(before) {
-		before, behind = before[:at], before[at:]
+	at := len(e.Text)
+	for i := range e.Text {
+		if utf8.RuneCountInString(e.Text[:i]) == e.Column-1 {
+			at = i
+			break
+		}
 	}
-	head, tail := Printable(string(before)), Printable(string(behind))
+	head, tail := Printable(e.Text[:at]), Printable(e.Text[at:])
 	if r := []rune(head); len(r) > width/2 {
 		head = "…" + string(r[len(r)-width/2:])
 	}
@@ -91,18 +101,24 @@ func Printable(s string) string {
 // problems gathers what is wrong. One and the same is told once.
 type problems struct {
 	list []*Error
+	more int
 	told map[string]bool
 }
 
-// most is how many problems are told: who has more starts anew.
-const most = 100
+// most is how many problems are told: who has more has misunderstood something.
+const most = 50
 
 func (p *problems) add(e *Error) *Error {
 	e.Message = Printable(strings.ReplaceAll(e.Message, "\n", " "))
 	if p.told == nil {
 		p.told = map[string]bool{}
 	}
-	if text := e.Error(); !p.told[text] && len(p.list) < most {
+	text := e.Error()
+	switch {
+	case p.told[text]:
+	case len(p.list) == most:
+		p.more++
+	default:
 		p.told[text] = true
 		p.list = append(p.list, e)
 	}
@@ -129,5 +145,5 @@ func (p *problems) err(files []string) error {
 	slices.SortStableFunc(p.list, func(a, b *Error) int {
 		return cmp.Or(slices.Index(files, a.File)-slices.Index(files, b.File), a.Line-b.Line, a.Column-b.Column)
 	})
-	return &Errors{List: p.list}
+	return &Errors{List: p.list, More: p.more}
 }

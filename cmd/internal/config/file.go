@@ -29,20 +29,22 @@ type file struct {
 	uid    int
 }
 
-// open reads a file. Its text is UTF-8 and has no control characters but tabs and ends of lines.
-func open(name string) (*file, string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, "", withoutName(err)
-	}
-	defer f.Close()
-	st, err := f.Stat()
+// open reads a file. One that is included is no pipe or the like: who wrote its name may have meant another.
+func open(name string, included bool) (*file, string, error) {
+	st, err := os.Stat(name)
 	switch {
 	case err != nil:
 		return nil, "", withoutName(err)
 	case st.IsDir():
 		return nil, "", errors.New("it is a directory, not a config file")
+	case included && !st.Mode().IsRegular():
+		return nil, "", errors.New("it is no regular file")
 	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, "", withoutName(err)
+	}
+	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
 	case err != nil:

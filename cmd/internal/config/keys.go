@@ -35,8 +35,10 @@ type processKey struct {
 	env       bool // it may name environment variables
 }
 
-// processKeys are those keys. All other keys are options.
+// processKeys are those keys, and log-format, which knows the journal as well. All other keys are options.
 var processKeys = []processKey{
+	{options.Option{Name: "log-format", Kind: options.Choice, Choices: []string{"console", "json", "journal"}, About: "the form of log lines; journal under systemd, else console, if it is missing"},
+		func(p *agent.Process) *string { return &p.LogFormat }, "", false},
 	{options.Option{Name: "log-file", Kind: options.File, About: "write the log there, not to standard error; SIGUSR1 opens it again"},
 		func(p *agent.Process) *string { return &p.LogFile }, "", false},
 	{options.Option{Name: "control", Kind: options.File, About: "the socket of lockstep status and the like; none is none"},
@@ -112,7 +114,7 @@ func (l *loader) names(w where) []string {
 		names = append(names, "to")
 	}
 	for _, o := range l.opts.All() {
-		if w == inFile && o.Place == options.AtProcess || w != inFile && l.option(o.Name, w) != nil {
+		if w == inFile && o.Place == options.AtProcess && !slices.Contains(names, o.Name) || w != inFile && l.option(o.Name, w) != nil {
 			names = append(names, o.Name)
 		}
 	}
@@ -166,7 +168,7 @@ func (l *loader) whyNot(name string, w where) (why string, near []string) {
 	case name == "to":
 		return fmt.Sprintf("to stands in a target, not %v", w), nil
 	case slices.Contains([]string{"include", "defaults", "syncs"}, name) && w != inFile:
-		return fmt.Sprintf("%s stands at the top of the file, not %v (patterns of files to keep are written include-from, or filter: '+ PATTERN')", name, w), nil
+		return fmt.Sprintf("%s stands at the top of the file, not %v", name, w), nil
 	}
 	if near = options.Nearest(name, l.names(w)); len(near) > 0 {
 		return fmt.Sprintf("unknown key %s: did you mean %s?", quoted(name), strings.Join(near, " or ")), near

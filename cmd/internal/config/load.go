@@ -28,6 +28,7 @@ type Config struct {
 
 	process []*entry
 	syncs   []*sync // as Syncs
+	env     func(string) (string, bool)
 }
 
 // Load reads a config file. The error is *Errors unless the file cannot be read at all.
@@ -86,7 +87,7 @@ func (l *loader) file(name string, by *node) {
 		refuse("more than %d files are included", maxFiles)
 		return
 	}
-	f, text, err := open(name)
+	f, text, err := open(name, by != nil)
 	if err != nil {
 		if by == nil && errors.Is(err, fs.ErrNotExist) {
 			err = errors.New("there is no such file: lockstep agent -c FILE names another, examples/lockstep.yaml is one to begin with")
@@ -175,7 +176,9 @@ func (l *loader) texts(n *node, key, wanted string) []*node {
 	for _, item := range items {
 		switch {
 		case item.form == isBad:
-		case item.form != isText && item.form != isNumber || item.text == "":
+		case item.form == isText && item.text == "":
+			l.form(item, "%s: it is empty: it wants %s", key, wanted)
+		case item.form != isText && item.form != isNumber:
 			l.form(item, "%s: this is %v: it wants %s", key, item.form, wanted)
 		default:
 			texts = append(texts, item)

@@ -30,7 +30,7 @@ func (c *Config) Print(w io.Writer, name string) error {
 			return fmt.Errorf("there is no sync %s: there are %s", quoted(name), Printable(strings.Join(names, ", ")))
 		}
 	}
-	p := &printer{}
+	p := &printer{env: c.env}
 	p.process(c)
 	p.line("", "syncs:", "")
 	for _, s := range syncs {
@@ -41,7 +41,10 @@ func (c *Config) Print(w io.Writer, name string) error {
 }
 
 // printer writes YAML.
-type printer struct{ b bytes.Buffer }
+type printer struct {
+	b   bytes.Buffer
+	env func(string) (string, bool)
+}
 
 func (p *printer) line(indent, text, from string) {
 	text = indent + text
@@ -130,7 +133,7 @@ func (s *sync) common() []*entry {
 func (p *printer) rest(indent string, entries []*entry) {
 	s, d := agent.Defaults(), agent.Defaults()
 	line, defaults := options.New(&s), options.New(&d)
-	l := newLoader(nil)
+	l := newLoader(p.env)
 	for _, e := range entries {
 		l.do(line, e) // it was done before, without an error
 	}

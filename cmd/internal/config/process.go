@@ -41,9 +41,6 @@ func (l *loader) processSettings() agent.Process {
 	if e := l.processEntry("log-level"); e != nil {
 		p.LogLevel = e.value.text
 	}
-	if e := l.processEntry("log-format"); e != nil {
-		p.LogFormat = e.value.text
-	}
 	for i := range processKeys {
 		k := &processKeys[i]
 		to := k.set(&p)
@@ -124,7 +121,7 @@ func (l *loader) config() (*Config, error) {
 	p := l.processSettings()
 	l.build()
 	l.apart()
-	c := &Config{File: l.root, Files: l.files, Process: p, Warnings: l.warnings, Secrets: l.secrets, process: l.process, syncs: l.syncs}
+	c := &Config{File: l.root, Files: l.files, Process: p, Warnings: l.warnings, Secrets: l.secrets, process: l.process, syncs: l.syncs, env: l.env}
 	if len(l.syncs) == 0 && len(l.list) == 0 {
 		l.value((&file{name: l.root}).whole(), "there is not one sync: nothing would be done")
 	}

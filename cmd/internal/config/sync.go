@@ -122,7 +122,7 @@ func (s *sync) nameOf(l *loader, n *node) {
 	if s.name == "/" {
 		s.name = "root"
 	}
-	l.checkName(s, ", which is drawn from the source as there is no name:")
+	l.checkName(s, " (the last part of the source, as there is no name:)")
 }
 
 func (l *loader) checkName(s *sync, drawn string) {
@@ -140,7 +140,7 @@ func (l *loader) checkName(s *sync, drawn string) {
 func (l *loader) uniqueName(s *sync, drawn string) {
 	for _, other := range l.syncs {
 		if other.name == s.name {
-			l.value(s.named, "the name %s%s is that of another sync, at %s:%d: give each a name: of its own", quoted(s.name), drawn, cut(other.named.file.name), other.named.line)
+			l.value(s.named, "the name %s%s is that of another sync, at %s: give each a name: of its own", quoted(s.name), drawn, place(other.named))
 			return
 		}
 	}
@@ -190,4 +190,4 @@ func (l *loader) checkTarget(n *node) bool {
 }
 
 // place is what a message says of a place.
-func place(n *node) string { return fmt.Sprintf("%s:%d", cut(n.file.name), n.line) }
+func place(n *node) string { return fmt.Sprintf("%s:%d", Printable(n.file.name), n.line) }

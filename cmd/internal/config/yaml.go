@@ -123,6 +123,8 @@ var words = []struct{ said, means string }{
 	{"invalid escape", "a backslash is special between double quotes: use single quotes"},
 	{"unknown escape", "a backslash is special between double quotes: use single quotes"},
 	{"',' or ']' must be specified", "a comma, or ] as the end of the list, is missing before this"},
+	{"',' or '}' must be specified", "a comma, or } as the end of the map, is missing before this"},
+	{"invalid key for this map", "this does not belong to what stands before it: look at the indentation of this line and the one above"},
 	{"flow map content", "a map in { } has keys with a colon, as {to: /mnt, delete: true}"},
 }
 
@@ -145,7 +147,11 @@ func (r *reader) document(tree *ast.File) *node {
 		case body == nil:
 			body = d.Body
 		default:
-			r.p.form(r.place(d.Body.GetToken()), "a second document begins with the --- before this: a config is one")
+			at := r.place(d.Body.GetToken())
+			if m, ok := d.Body.(*ast.MappingNode); ok && len(m.Values) > 0 {
+				at = r.place(m.Values[0].Key.GetToken()) // the map has the colon's
+			}
+			r.p.form(at, "a second document begins with the --- before this: a config is one")
 			return nil
 		}
 	}
@@ -198,7 +204,7 @@ func (r *reader) mapping(c *node, values []*ast.MappingValueNode, depth int) {
 	first := map[string]*node{}
 	for i, v := range values {
 		key := r.node(v.Key, depth+1)
-		if i == 0 && key.line > 0 && !strings.HasPrefix(v.GetToken().Value, "{") {
+		if i == 0 && (key.line < c.line || key.line == c.line && key.col < c.col) {
 			c.line, c.col = key.line, key.col // the parser has the colon's
 		}
 		if !key.scalar() || key.form == isNull {
@@ -213,6 +219,11 @@ func (r *reader) mapping(c *node, values []*ast.MappingValueNode, depth int) {
 		}
 		first[key.text] = key
 		value := r.node(v.Value, depth+1)
+		if value.form == isText && strings.HasPrefix(value.text, ":") && value.line == key.line && value.col <= key.col+len(key.text)+1 {
+			r.p.form(key, "%s is a key to YAML between brackets or braces here: put the whole into quotes, as 'host::module/'", quoted(key.text+":"))
+			c.form = isBad
+			return
+		}
 		if value.form == isNull && value.col <= key.col && value.line == key.line {
 			value.line, value.col = key.line, key.col
 		}

@@ -71,11 +71,11 @@ func commands(lockstep string) (all []command, no []option, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	all = []command{{options: options(pages[0]), args: place}}
+	all = []command{{options: options(pages[0], nil), args: place}}
 	no = ask(lockstep, all)
 	for _, p := range pages[1:] {
 		for _, name := range p.Names {
-			c := command{name: name, what: about(p, name), options: optionsOf(p, name), args: arguments(p)}
+			c := command{name: name, what: about(p, name), options: optionsOf(p, name, all[0].options), args: arguments(p)}
 			if takesAll[name] {
 				c.options = merged(c.options, slices.DeleteFunc(slices.Clone(all[0].options), func(o option) bool { return o.long == "version" }))
 			}
@@ -87,7 +87,7 @@ func commands(lockstep string) (all []command, no []option, err error) {
 
 // optionsOf are those of one of the verbs that share a page: what a line of usage shows is for those whose line
 // shows it, and the rest is for all of them.
-func optionsOf(p *helptext.Page, name string) []option {
+func optionsOf(p *helptext.Page, name string, push []option) []option {
 	own, others := map[string]bool{}, map[string]bool{}
 	for _, u := range p.Usage {
 		shown := others
@@ -99,7 +99,7 @@ func optionsOf(p *helptext.Page, name string) []option {
 			shown[o] = true
 		}
 	}
-	return slices.DeleteFunc(options(p), func(o option) bool {
+	return slices.DeleteFunc(options(p, push), func(o option) bool {
 		return others["--"+o.long] && !own["--"+o.long]
 	})
 }
@@ -127,8 +127,9 @@ func arguments(p *helptext.Page) kind {
 	return nothing
 }
 
-// options are those of a page. What is told of in an entry of its own counts more than what a text mentions.
-func options(p *helptext.Page) []option {
+// options are those of a page. What is told of in an entry of its own counts more than what a text mentions, and
+// what a verb's text mentions of those of a push is not the verb's, as "each lockstep --watch".
+func options(p *helptext.Page, push []option) []option {
 	var own, mentioned []option
 	for _, s := range p.Sections {
 		if strings.HasPrefix(s.Title, "Exit codes") {
@@ -143,6 +144,9 @@ func options(p *helptext.Page) []option {
 			}
 		}
 	}
+	mentioned = slices.DeleteFunc(mentioned, func(o option) bool {
+		return slices.ContainsFunc(push, func(x option) bool { return x.long == o.long && x.short == o.short })
+	})
 	return merged(own, mentioned)
 }
 

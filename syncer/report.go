@@ -69,6 +69,8 @@ type Report struct {
 	Partial     bool
 	Said        string
 	DeletesHeld bool // --max-delete stopped deletions
+
+	broke bool // a run before the push ended badly, maybe in the middle of a file
 }
 
 // add adds what another run of the same push brought about.

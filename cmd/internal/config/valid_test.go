@@ -195,10 +195,10 @@ func TestNoFile(t *testing.T) {
 // TestTooMuch: what is far too much is refused before it takes long.
 func TestTooMuch(t *testing.T) {
 	for text, want := range map[string]string{
-		strings.Repeat("a: b\n", 50_000):                         "more than 10000 keys",
-		"syncs:\n" + strings.Repeat("  - a\n", 40_000):           "no config has more than 20000 values",
+		strings.Repeat("a: b\n", 50_000):                          "more than 10000 keys",
+		"syncs:\n" + strings.Repeat("  - a\n", 40_000):            "no config has more than 20000 values",
 		"syncs: [" + strings.Repeat("{},", 60_000) + "]":          "a line of 180009 bytes",
-		"syncs: " + strings.Repeat("[\n", 10_000):                "more than 20 lists and maps",
+		"syncs: " + strings.Repeat("[\n", 10_000):                 "more than 20 lists and maps",
 		strings.Repeat("- ", 1000) + "a":                          "more than 20 lists and maps",
 		"syncs:\n  - source: &a [x]\n    targets: [*a, *a, *a]\n": "an alias in YAML",
 	} {

@@ -18,8 +18,7 @@ const (
 	maxLine  = 16 << 10  // bytes of a line
 	maxFiles = 1000
 	maxDepth = 20     // of what is in one another; a config needs 7
-	maxNodes = 20_000 // of a file
-	maxKeys  = 10_000 // of a file: the parser takes a time that grows with the square of their number
+	maxItems = 10_000 // keys and items of lists: the parser takes a time that grows with the square of their number
 )
 
 // file is the text of a config file.

@@ -48,6 +48,7 @@ func (l *Line) addWatching() {
 	l.Text("state-dir", "", &s.StateDir).process().about("where is kept what the targets were brought to")
 	l.duration("verify-every", &s.VerifyEvery).about("compare with the target itself every so often")
 	l.Set("verify-checksum", "", &s.VerifyChecksum).about("verify by content")
+	l.Text("control", "", &s.Control).process().about("a control socket")
 	l.Text("user", "", &s.User).process().about("become NAME[:GROUP]")
 	l.Text("confine", "", &s.Confine).choice(confine.Levels()...).process().about("how much is taken from the process")
 	l.Text("log-level", "", &s.LogLevel).choice("debug", "info", "warn", "error").process().about("from which level on is logged")

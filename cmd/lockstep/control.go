@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/cmd/internal/control"
 	"github.com/lockstep-sync/lockstep/cmd/internal/options"
@@ -27,6 +26,8 @@ const controlUsage = `lockstep status, flush, … : ask a lockstep that is runni
   lockstep flush --wait --timeout=30s www && …    go on when all is on the targets
 
 Usage: lockstep status  [--json] [WHICH]        how each target is doing, and what to do about it
+       lockstep status  --follow [--plain] [WHICH]
+                                                the same, live: ? is for its keys
        lockstep failed  [--json] [WHICH]        which paths could not be brought over, and why
        lockstep queue   [--json] [--most=N] [WHICH]
                                                 what is to be pushed, the longest waiting first
@@ -50,6 +51,8 @@ about all. reload, log-level and stop are for a whole process.
       --state-dir=DIR     ask each lockstep --watch whose state is kept in DIR (default
                           $STATE_DIRECTORY, or /var/lib/lockstep, or
                           $XDG_STATE_HOME/lockstep if not root)
+      --follow            show it until q or Ctrl-C; not on a terminal a line for each change
+      --plain             lines on a terminal, too
       --json              for programs; the exit codes are the same
       --checksum          compare by content, not by size and time
       --most=N            show up to N paths of each target (default 20)
@@ -69,9 +72,6 @@ Exit codes
 // codeStopped is systemctl(1)'s for a unit that is not active.
 const codeStopped = 3
 
-// statusFollow is lockstep status --follow: it shows what fetch returns for as long as ctx and the user want. nil: there is none.
-var statusFollow func(ctx context.Context, fetch func() (api.Agent, error), stdout io.Writer) (int, error)
-
 // asked is a lockstep that was asked, and what it told of what a verb is about.
 type asked struct {
 	client *control.Client // nil: nobody runs for it
@@ -86,9 +86,9 @@ type controlLine struct {
 	socket string
 	dir    string
 
-	json, checksum, wait, follow bool
-	most                         int
-	timeout                      time.Duration
+	json, checksum, wait, follow, plain bool
+	most                                int
+	timeout                             time.Duration
 }
 
 // controlVerb is a verb that asks running locksteps.
@@ -135,9 +135,8 @@ func (c *controlLine) parse(args []string) (help bool, err error) {
 	switch c.verb {
 	case "status":
 		l.Set("json", "", &c.json)
-		if statusFollow != nil {
-			l.Set("follow", "", &c.follow)
-		}
+		l.Set("follow", "", &c.follow)
+		l.Set("plain", "", &c.plain)
 	case "failed", "release":
 		l.Set("json", "", &c.json)
 	case "queue":
@@ -164,6 +163,12 @@ func (c *controlLine) parse(args []string) (help bool, err error) {
 	}
 	if slices.Contains(c.args, "") {
 		return false, errors.New("an argument is empty")
+	}
+	switch {
+	case c.plain && !c.follow:
+		return false, errors.New("--plain is for --follow; without it status is plain text")
+	case c.json && c.follow:
+		return false, errors.New("--follow has no --json; GET /v1/events of the control socket tells programs what changes")
 	}
 	return help, nil
 }
@@ -216,146 +221,6 @@ func defaultSocket() string {
 	return control.DefaultSocket
 }
 
-// errNone says that there is nothing that the arguments name.
-var errNone = errors.New("nothing is known")
-
-// find asks all that the command line is about, and keeps of what they tell what its arguments name.
-func (c *controlLine) find() ([]asked, error) {
-	all, err := c.everyone()
-	if err != nil {
-		return nil, err
-	}
-	var list []asked
-	var names []string
-	for _, a := range all {
-		for _, s := range a.agent.Syncs {
-			names = append(names, s.Name)
-		}
-		a.agent.Syncs = c.chosen(a.agent.Syncs)
-		if len(a.agent.Syncs) > 0 || len(c.args) == 0 {
-			list = append(list, a)
-		}
-	}
-	if len(list) > 0 {
-		return list, nil
-	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("%w: no agent serves %q, and no lockstep --watch keeps its state in %q", errNone, c.process().Path(), c.stateDir())
-	}
-	slices.Sort(names)
-	return nil, fmt.Errorf("%w of %s; there %s", errNone, ofPair(c.args), listed(slices.Compact(names)))
-}
-
-func ofPair(args []string) string {
-	if len(args) == 1 {
-		return fmt.Sprintf("a sync or source %q", args[0])
-	}
-	return fmt.Sprintf("a sync or source %q with a target %q", args[0], args[1])
-}
-
-func listed(names []string) string {
-	const few = 8
-	verb := "are"
-	if len(names) == 1 {
-		verb = "is"
-	}
-	more := ""
-	if len(names) > few {
-		more, names = fmt.Sprintf(" and %d more", len(names)-few), names[:few]
-	}
-	for i := range names {
-		names[i] = syncer.Quote(names[i])
-	}
-	return verb + " " + strings.Join(names, ", ") + more
-}
-
-func (c *controlLine) stateDir() string { return cmp.Or(c.dir, agent.DefaultStateDir()) }
-
-// everyone asks the agent, and each pair that it has not told of. Beside an agent a pair that nobody runs is one
-// that was taken out of its config: it counts where it is named.
-func (c *controlLine) everyone() ([]asked, error) {
-	var list []asked
-	if c.socket != "" || c.dir == "" {
-		client := c.process()
-		switch a, err := client.Fetch(); {
-		case err == nil:
-			list = append(list, asked{client, a})
-		case c.socket != "" || !errors.Is(err, control.ErrNobody):
-			return nil, c.nobodyThere(err)
-		}
-	}
-	if c.socket != "" && c.dir == "" {
-		return list, nil
-	}
-	pairs, err := agent.Pairs(c.stateDir())
-	if err != nil {
-		return nil, err
-	}
-	told := map[[2]string]bool{}
-	note := func(a api.Agent) {
-		for _, s := range a.Syncs {
-			for _, t := range s.Targets {
-				told[[2]string{t.Source, t.Target}] = true
-			}
-		}
-	}
-	for _, a := range list {
-		note(a.agent)
-	}
-	besideAgent := len(list) > 0 && len(c.args) == 0
-	for _, p := range pairs {
-		if told[[2]string{p.Source, p.Target}] {
-			continue
-		}
-		client := control.Dial(p.Socket())
-		switch a, err := client.Fetch(); {
-		case err == nil:
-			list = append(list, asked{client, a})
-			note(a)
-		case !errors.Is(err, control.ErrNobody):
-			return nil, err
-		case !besideAgent:
-			list = append(list, asked{agent: stopped(p)})
-		}
-	}
-	return list, nil
-}
-
-// stopped is what can be said of a pair that nobody runs for.
-func stopped(p agent.Pair) api.Agent {
-	t := api.Target{Sync: p.Source, Source: p.Source, Target: p.Target, State: api.StateStopped, Text: "no lockstep keeps it in step"}
-	return api.Agent{Syncs: []api.Sync{{Name: p.Source, Source: p.Source, State: t.State, Text: t.Text, Targets: []api.Target{t}}}}
-}
-
-// chosen are those of syncs that the arguments name, with the targets that they name.
-func (c *controlLine) chosen(syncs []api.Sync) []api.Sync {
-	if len(c.args) == 0 {
-		return syncs
-	}
-	var list []api.Sync
-	for _, s := range syncs {
-		if c.args[0] != s.Name && c.args[0] != s.Source {
-			continue
-		}
-		if len(c.args) > 1 {
-			s.Targets = slices.DeleteFunc(slices.Clone(s.Targets), func(t api.Target) bool { return t.Target != c.args[1] })
-			if len(s.Targets) == 0 {
-				continue
-			}
-		}
-		list = append(list, s)
-	}
-	return list
-}
-
-// target is the one that the arguments name; "" is all.
-func (c *controlLine) target() string {
-	if len(c.args) > 1 {
-		return c.args[1]
-	}
-	return ""
-}
-
 // each does something with each sync that is meant; without arguments once for all of a process (""). What is
 // not running is an error, after the others.
 func (c *controlLine) each(list []asked, do func(client *control.Client, sync string) error) (int, error) {
@@ -381,7 +246,7 @@ func (c *controlLine) each(list []asked, do func(client *control.Client, sync st
 		}
 	}
 	if len(idle) > 0 {
-		return codeStopped, fmt.Errorf("no lockstep is running for %s", strings.Join(idle, ", "))
+		return codeStopped, fmt.Errorf("no lockstep is running, or answers, for %s", strings.Join(idle, ", "))
 	}
 	return 0, nil
 }

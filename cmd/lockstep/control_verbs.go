@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
@@ -76,7 +78,7 @@ func runQueue(c *controlLine) (int, error) {
 		return code, errors.Join(err, printIndented(c.out, all))
 	}
 	for _, q := range all {
-		name := syncer.Quote(q.Path)
+		name := visible(q.Path)
 		if q.Tree {
 			name += " and all below"
 		}
@@ -89,6 +91,17 @@ func runQueue(c *controlLine) (int, error) {
 		fmt.Fprintln(c.out, "nothing is to be pushed")
 	}
 	return code, err
+}
+
+// visible quotes a name that a terminal would obey; it may be quoted already.
+func visible(name string) string {
+	obeyed := func(r rune) bool {
+		return r == utf8.RuneError || unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
+	}
+	if strings.IndexFunc(name, obeyed) < 0 {
+		return name
+	}
+	return syncer.Quote(name)
 }
 
 // flushMoment is how long a flush waits that is not to wait.
@@ -118,7 +131,7 @@ func runFlush(c *controlLine) (int, error) {
 	for _, f := range all {
 		state := "everything is there"
 		if !f.Done {
-			state = "not there: " + orText(f.Text, "it is on its way")
+			state = "not there: " + cmp.Or(f.Text, "it is on its way")
 		}
 		fmt.Fprintf(c.out, "%s → %s: %s, after %s\n", syncer.Quote(f.Sync), syncer.Quote(f.Target), syncer.Quote(state), round(time.Duration(f.Took*float64(time.Second))))
 	}

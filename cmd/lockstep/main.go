@@ -59,12 +59,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return int(complain(stderr, err))
 	}
 	defer log.Sync()
-	if err := agent.Watch(ctx, *s, stop, log, agent.PrintItem(s, stdout)); err != nil {
-		code := syncer.ExitCode(syncer.Report{}, err)
-		fmt.Fprintf(stderr, "lockstep: %v (code %d)\n", err, code)
-		return int(code)
+	v := serving{
+		options: agent.ServiceOptions{Version: version(), Process: agent.Process{Control: s.Control}, Log: log, Items: agent.PrintItem(s, stdout)},
+		make:    func(o agent.ServiceOptions) (*agent.Service, error) { return agent.NewWatch(*s, o) },
 	}
-	return 0
+	return endCode(stderr, v.run(ctx, stop))
 }
 
 // complain tells all that is wrong with a command line, a line each, and gives the exit code.

@@ -16,12 +16,16 @@ const module = "github.com/lockstep-sync/lockstep/"
 // other modules it may import, tests apart. "std" alone means the standard library only.
 // What is not listed may not exist: a new package needs a line here.
 var arrows = map[string][]string{
-	"cmd/lockstep":              {"cmd/internal/agent", "cmd/internal/api", "cmd/internal/options", "cmd/internal/config", "cmd/internal/control", "cmd/internal/places", "syncer", "sysctl", "watcher", "golang.org/x/sync", "github.com/spf13/pflag"},
+	"cmd/lockstep":              {"cmd/internal/", "syncer", "sysctl", "watcher", "golang.org/x/", "github.com/spf13/pflag", "go.uber.org/zap"},
 	"cmd/lockstep-bench":        {"syncer/syncertest", "watcher", "golang.org/x/sys", "golang.org/x/sync"},
 	"cmd/lockstep-chaos":        {"syncer/syncertest", "golang.org/x/sys", "github.com/hanwen/go-fuse/"},
 	"cmd/internal/api":          {"syncer"},
+	"cmd/internal/follow":       {"cmd/internal/api", "cmd/internal/follow/hush", "syncer", "github.com/charmbracelet/", "github.com/muesli/termenv", "golang.org/x/sys"},
+	"cmd/internal/follow/hush":  {"std"},
 	"cmd/internal/hooks":        {"go.uber.org/zap", "golang.org/x/sys"},
+	"cmd/internal/config":       {"cmd/internal/agent", "cmd/internal/hooks", "cmd/internal/options", "cmd/internal/places", "syncer", "github.com/goccy/go-yaml"},
 	"cmd/internal/control":      {"cmd/internal/api", "golang.org/x/net/netutil", "golang.org/x/sync", "golang.org/x/sys"},
+	"cmd/internal/metrics":      {"cmd/internal/api", "syncer", "github.com/prometheus/client_golang/"},
 	"cmd/internal/confine":      {"github.com/landlock-lsm/go-landlock/", "kernel.org/pub/linux/libs/security/libcap/", "golang.org/x/net/bpf", "golang.org/x/sys"},
 	"cmd/internal/options":      {"cmd/internal/agent", "cmd/internal/confine", "syncer", "watcher", "github.com/spf13/pflag"},
 	"cmd/internal/places":       {"syncer", "golang.org/x/sys", "github.com/moby/sys/mountinfo"},
@@ -49,11 +53,15 @@ var arrows = map[string][]string{
 	"syncer/internal/source":    {"syncer/filter", "syncer/internal/option", "syncer/internal/meta", "syncer/internal/beneath", "syncer/internal/flist", "syncer/internal/report", "golang.org/x/sys"},
 	"syncer/internal/sender": {"syncer/internal/wire", "syncer/internal/token", "syncer/internal/rate", "syncer/internal/checksum", "syncer/internal/flist", "syncer/internal/meta", "syncer/internal/delta",
 		"syncer/internal/option", "syncer/internal/report", "syncer/internal/beneath", "golang.org/x/crypto/md4", "golang.org/x/sys"},
-	"syncer/internal/rsh":   {"syncer/internal/wire", "golang.org/x/sys"},
-	"syncer/internal/tree":  {"syncer/internal/beneath", "syncer/internal/flist", "golang.org/x/sys"},
-	"syncer/internal/local": {"syncer/filter", "syncer/internal/", "golang.org/x/sys"},
-	"examples":              {"std"},
-	"examples/onchange":     {"watcher"},
+	"syncer/internal/rsh":         {"syncer/internal/wire", "golang.org/x/sys"},
+	"syncer/internal/tree":        {"syncer/internal/beneath", "syncer/internal/flist", "golang.org/x/sys"},
+	"syncer/internal/local":       {"syncer/filter", "syncer/internal/", "golang.org/x/sys"},
+	"packaging":                   {"std"},
+	"packaging/man":               {"packaging/internal/helptext"},
+	"packaging/completions":       {"packaging/internal/helptext"},
+	"packaging/internal/helptext": {"std"},
+	"examples":                    {"std"},
+	"examples/onchange":           {"watcher"},
 }
 
 // TestArrows holds the direction of imports: watcher, debounce, syncer, state and sysctl

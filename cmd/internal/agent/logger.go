@@ -27,7 +27,7 @@ func (s *Settings) NewLogger(w io.Writer) (*zap.Logger, error) {
 	encoder := zapcore.NewJSONEncoder(cfg)
 	if s.LogFormat == "console" {
 		cfg.EncodeLevel = zapcore.CapitalLevelEncoder
-		cfg.ConsoleSeparator = "  "
+		cfg.ConsoleSeparator, cfg.NameKey = "  ", zapcore.OmitKey // a line says by itself whose it is
 		encoder = zapcore.NewConsoleEncoder(cfg)
 	}
 	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(logText{w}), level)), nil

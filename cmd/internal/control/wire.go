@@ -16,10 +16,8 @@ import (
 )
 
 var (
-	errRequest  = errors.New("bad request")
-	errTimeout  = errors.New("the time is over")
-	errStopping = errors.New("it is being stopped")
-	errBusy     = errors.New("too many at once")
+	errRequest = errors.New("bad request")
+	errBusy    = errors.New("too many at once")
 )
 
 // failure is how an error travels. Flushed and Released are what was brought about all the same.

@@ -44,10 +44,11 @@ func (l *Line) addWatching() {
 			return fmt.Errorf("%q: it is on or off", v)
 		}
 		return nil
-	}).choice("on", "off").source().about("keep an index of the tree, 25 to 30 bytes a file")
+	}).choice("on", "off").isSwitched(&s.NoIndex).source().about("keep an index of the tree, 25 to 30 bytes a file")
 	l.Text("state-dir", "", &s.StateDir).process().about("where is kept what the targets were brought to")
 	l.duration("verify-every", &s.VerifyEvery).about("compare with the target itself every so often")
 	l.Set("verify-checksum", "", &s.VerifyChecksum).about("verify by content")
+	l.Text("control", "", &s.Control).process().about("a control socket")
 	l.Text("user", "", &s.User).process().about("become NAME[:GROUP]")
 	l.Text("confine", "", &s.Confine).choice(confine.Levels()...).process().about("how much is taken from the process")
 	l.Text("log-level", "", &s.LogLevel).choice("debug", "info", "warn", "error").process().about("from which level on is logged")
@@ -73,10 +74,10 @@ func (l *Line) addSelection() {
 		return nil
 	}).isBool(&s.OneFileSystem).source().about("stay on the source's file system")
 	l.unset("one-file-system", "x", &s.OneFileSystem)
-	l.Set("copy-links", "L", &s.CopyLinks).about("what symlinks point to")
-	l.Set("copy-unsafe-links", "", &s.CopyUnsafeLinks).about("what symlinks that lead out of the source point to")
+	l.Set("copy-links", "L", &s.CopyLinks).source().about("what symlinks point to")
+	l.Set("copy-unsafe-links", "", &s.CopyUnsafeLinks).source().about("what symlinks that lead out of the source point to")
 	l.Set("safe-links", "", &s.SafeLinks).about("leave out symlinks that lead out of the source")
-	l.Set("copy-dirlinks", "k", &s.CopyDirlinks).about("symlinks to directories as directories")
+	l.Set("copy-dirlinks", "k", &s.CopyDirlinks).source().about("symlinks to directories as directories")
 	l.toggle("munge-links", "", &s.MungeLinks).about("undo what a daemon's munge symlinks did")
 	l.On("relative", "R", func() { s.Relative, l.relative = true, true }).source().about("with the path as written")
 	for _, name := range []string{"no-relative", "no-R"} {
@@ -247,7 +248,7 @@ func (l *Line) addDeletion() {
 	l.bare("delete-delay", "", func() error { return l.deleteWhen("delete-delay", syncer.DeleteDelay) }, duration(&s.DeleteDelay)).
 		as(Duration).inGroup(whenToDelete).about("delete what has been gone for so long; without a time, after files are sent")
 	l.deletes("delete-after", syncer.DeleteAfter).about("delete after files are sent, and look for it then")
-	l.Set("delete-excluded", "", &s.Delete, &s.DeleteExcluded).about("delete also what the rules leave out")
+	l.Set("delete-excluded", "", &s.Delete, &s.DeleteExcluded).isBool(&s.DeleteExcluded).about("delete also what the rules leave out")
 	l.toggle("ignore-errors", "", &s.IgnoreErrors).about("delete even if something could not be read")
 	l.toggle("force", "", &s.Force).about("delete a directory where a file is to be, whatever is in it")
 	l.Val("max-delete", "", func(v string) error {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -54,17 +55,42 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if !s.Watch {
 		return int(agent.Once(stop, *s, stdout, stderr))
 	}
-	log, err := s.NewLogger(stderr)
+	logging, err := logs.New(logOptions(s, stderr))
 	if err != nil {
-		return int(complain(stderr, err))
+		return int(complain(stderr, &syncer.Failure{Code: syncer.CodeFile, Err: err}))
 	}
-	defer log.Sync()
-	if err := agent.Watch(ctx, *s, stop, log, agent.PrintItem(s, stdout)); err != nil {
+	defer logging.Close()
+	release := reopenLog(logging)
+	defer release()
+	if err := agent.Watch(ctx, *s, stop, logging.Logger(), agent.PrintItem(s, stdout)); err != nil {
 		code := syncer.ExitCode(syncer.Report{}, err)
 		fmt.Fprintf(stderr, "lockstep: %v (code %d)\n", err, code)
 		return int(code)
 	}
 	return 0
+}
+
+// logOptions are those of --watch; --quiet leaves what an operator should know.
+func logOptions(s *agent.Settings, stderr io.Writer) logs.Options {
+	o := logs.Options{Level: s.LogLevel, Format: s.LogFormat, File: s.LogFile, Stderr: stderr}
+	if s.Quiet && o.Level != "error" {
+		o.Level = "warn"
+	}
+	return o
+}
+
+// reopenLog has SIGUSR1 open the log file again until release is called.
+func reopenLog(l *logs.Logs) (release func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.ReopenOnSignal(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // complain tells all that is wrong with a command line, a line each, and gives the exit code.

@@ -55,42 +55,30 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if !s.Watch {
 		return int(agent.Once(stop, *s, stdout, stderr))
 	}
-	logging, err := logs.New(logOptions(s, stderr))
+	logging, err := openLog(s, stderr)
 	if err != nil {
-		return int(complain(stderr, &syncer.Failure{Code: syncer.CodeFile, Err: err}))
+		return int(complain(stderr, err))
 	}
 	defer logging.Close()
-	release := reopenLog(logging)
-	defer release()
-	if err := agent.Watch(ctx, *s, stop, logging.Logger(), agent.PrintItem(s, stdout)); err != nil {
-		code := syncer.ExitCode(syncer.Report{}, err)
-		fmt.Fprintf(stderr, "lockstep: %v (code %d)\n", err, code)
-		return int(code)
+	v := serving{
+		options: agent.ServiceOptions{Version: version(), Process: agent.Process{Control: s.Control}, Log: logging.Logger(), Levels: logging.SetLevel,
+			Items: agent.PrintItem(s, stdout)},
+		make: func(o agent.ServiceOptions) (*agent.Service, error) { return agent.NewWatch(*s, o) },
 	}
-	return 0
+	return endCode(stderr, v.run(ctx, stop))
 }
 
-// logOptions are those of --watch; --quiet leaves what an operator should know.
-func logOptions(s *agent.Settings, stderr io.Writer) logs.Options {
+// openLog opens the log of a process that stays; --quiet leaves what an operator should know.
+func openLog(s *agent.Settings, stderr io.Writer) (*logs.Logs, error) {
 	o := logs.Options{Level: s.LogLevel, Format: s.LogFormat, File: s.LogFile, Stderr: stderr}
 	if s.Quiet && o.Level != "error" {
 		o.Level = "warn"
 	}
-	return o
-}
-
-// reopenLog has SIGUSR1 open the log file again until release is called.
-func reopenLog(l *logs.Logs) (release func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		l.ReopenOnSignal(ctx)
-	}()
-	return func() {
-		cancel()
-		<-done
+	l, err := logs.New(o)
+	if err != nil {
+		return nil, &syncer.Failure{Code: syncer.CodeFile, Err: err}
 	}
+	return l, nil
 }
 
 // complain tells all that is wrong with a command line, a line each, and gives the exit code.

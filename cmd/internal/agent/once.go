@@ -45,7 +45,7 @@ func once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 	}
 	defer push.Close() // nothing is kept after one push
 	if !s.DryRun {
-		release, err := s.claim(func(err error) { // no concern of most
+		release, err := claim([]Settings{s}, func(err error) { // no concern of most
 			if s.Verbose == 0 {
 				return
 			}

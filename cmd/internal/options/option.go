@@ -98,6 +98,17 @@ func (o *Option) isBool(b *bool) *Option {
 	return o
 }
 
+// isSwitched is for what is off where the setting is true.
+func (o *Option) isSwitched(off *bool) *Option {
+	o.Now = func() string {
+		if *off {
+			return "off"
+		}
+		return "on"
+	}
+	return o
+}
+
 func (o *Option) isText(s *string) *Option {
 	o.Now = func() string { return *s }
 	return o
@@ -153,7 +164,10 @@ func (l *Line) negates(name string) *Option {
 	if !ok {
 		return nil
 	}
-	return l.byName[rest]
+	if o := l.byName[rest]; o != nil {
+		return o
+	}
+	return l.Letter(rest)
 }
 
 // Apply does what the option of that long name does, with a value.

@@ -110,10 +110,11 @@ func (j *journald) Write(e zapcore.Entry, fields []zapcore.Field) error {
 func (j *journald) close() error { return j.conn.Close() }
 
 // reserved are fields that mean something to the journal, beside those of ours that do.
-var reserved = []string{"MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "COMPONENT",
-	"SYSLOG_IDENTIFIER",
-	"SYSLOG_PID", "SYSLOG_FACILITY", "SYSLOG_TIMESTAMP", "MESSAGE_ID", "ERRNO", "DOCUMENTATION", "TID", "UNIT", "USER_UNIT", "INVOCATION_ID", "USER_INVOCATION_ID",
-	"OBJECT_PID", "COREDUMP_UNIT", "COREDUMP_USER_UNIT"}
+var reserved = []string{
+	"MESSAGE", "MESSAGE_ID", "PRIORITY", "COMPONENT", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "ERRNO", "DOCUMENTATION", "TID",
+	"SYSLOG_IDENTIFIER", "SYSLOG_PID", "SYSLOG_FACILITY", "SYSLOG_TIMESTAMP", "SYSLOG_RAW", "UNIT", "USER_UNIT", "INVOCATION_ID",
+	"USER_INVOCATION_ID", "OBJECT_PID", "COREDUMP_UNIT", "COREDUMP_USER_UNIT",
+}
 
 // journalEntry is an entry as the journal reads it.
 func journalEntry(e zapcore.Entry, message []byte, fields []zapcore.Field) []byte {

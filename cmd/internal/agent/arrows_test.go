@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"cmd/internal/follow":       {"cmd/internal/api", "cmd/internal/follow/hush", "syncer", "github.com/charmbracelet/", "github.com/muesli/termenv", "golang.org/x/sys"},
 	"cmd/internal/follow/hush":  {"std"},
 	"cmd/internal/hooks":        {"go.uber.org/zap", "golang.org/x/sys"},
-	"cmd/internal/config":       {"cmd/internal/agent", "cmd/internal/hooks", "cmd/internal/options", "cmd/internal/places", "syncer", "github.com/goccy/go-yaml"},
+	"cmd/internal/config":       {"cmd/internal/agent", "cmd/internal/hooks", "cmd/internal/logs", "cmd/internal/options", "cmd/internal/places", "syncer", "github.com/goccy/go-yaml"},
 	"cmd/internal/control":      {"cmd/internal/api", "golang.org/x/net/netutil", "golang.org/x/sync", "golang.org/x/sys"},
 	"cmd/internal/metrics":      {"cmd/internal/api", "syncer", "github.com/prometheus/client_golang/"},
 	"cmd/internal/confine":      {"github.com/landlock-lsm/go-landlock/", "kernel.org/pub/linux/libs/security/libcap/", "golang.org/x/net/bpf", "golang.org/x/sys"},

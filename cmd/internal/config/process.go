@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/cmd/internal/options"
 )
 
@@ -56,6 +57,9 @@ func (l *loader) processSettings() agent.Process {
 		case k.Kind == options.File:
 			*to, _ = l.fileName(k.Name, e.value, k.env)
 		}
+	}
+	if p.LogFile != "" && p.LogFormat == logs.Journal {
+		l.value(l.processEntry("log-file").key, "log-file and log-format: journal exclude one another: the journal keeps its files itself")
 	}
 	l.checkControl(&p)
 	l.checkListen(&p)

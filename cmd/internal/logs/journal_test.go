@@ -8,7 +8,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -179,11 +182,71 @@ func TestJournalThatIsNot(t *testing.T) {
 	}
 }
 
+// streamEnv has the test binary log to the journal at that socket, as it would under systemd, instead of testing.
+const streamEnv = "LOCKSTEP_TEST_JOURNAL"
+
+func logToStream(socket string) {
+	l, err := New(Options{socket: socket})
+	if err != nil {
+		panic(err)
+	}
+	l.Logger().Info("said")
+	l.Close()
+}
+
+// TestJournalByDefault: where JOURNAL_STREAM tells that standard error is the journal.
+func TestJournalByDefault(t *testing.T) {
+	j := startJournal(t)
+	for name, test := range map[string]struct {
+		elsewhere bool
+		socket    string
+		want      string
+	}{
+		"standard error": {false, j.path, "^$"},
+		"no socket":      {false, j.path + "x", "^<6>.*  INFO  said\n$"},
+		"elsewhere":      {true, j.path, "^2.*  INFO  said\n$"},
+	} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		var at unix.Stat_t
+		if err := unix.Fstat(int(w.Fd()), &at); err != nil {
+			t.Fatal(err)
+		}
+		if test.elsewhere {
+			at.Ino++
+		}
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), fmt.Sprintf("JOURNAL_STREAM=%d:%d", at.Dev, at.Ino), streamEnv+"="+test.socket)
+		cmd.Stderr = w
+		err = cmd.Run()
+		w.Close()
+		out, readErr := io.ReadAll(r)
+		if err != nil || readErr != nil || !regexp.MustCompile(test.want).Match(out) {
+			t.Errorf("%s: %v, %v: %q", name, err, readErr, out)
+		}
+	}
+	if got := j.next(); got["MESSAGE"] != "said" || got["PRIORITY"] != "6" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestJournalHangs: one that does not read holds nothing up for long, and is told what it missed.
 func TestJournalHangs(t *testing.T) {
 	j := startJournal(t)
 	log := mustNew(t, Options{Format: Journal, Stderr: &output{}, socket: j.path}).Logger()
-	const lines = 2000 // more than net.unix.max_dgram_qlen and the socket's buffer
+	const path = "/proc/sys/net/unix/max_dgram_qlen" // what waits in a socket
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	most, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	lines := most + 200
 	began := time.Now()
 	for i := range lines {
 		log.Info("line", zap.Int("n", i))

@@ -1,13 +1,20 @@
 package logs
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if socket := os.Getenv(streamEnv); socket != "" {
+		logToStream(socket)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func mustNew(t *testing.T, o Options) *Logs {
 	t.Helper()

@@ -29,7 +29,7 @@ import (
 func optionNames() map[string]bool {
 	s := agent.Defaults()
 	l := options.New(&s)
-	names := map[string]bool{"--help": true, "--version": true, "-V": true, "--control": true}
+	names := map[string]bool{"--help": true, "--version": true, "-V": true}
 	l.Flags().VisitAll(func(f *pflag.Flag) {
 		names[options.Written(f)] = true
 		if f.Shorthand != "" {

@@ -38,11 +38,11 @@ func TestLevels(t *testing.T) {
 		t.Errorf("levels: %v, want %v", now, want)
 	}
 	say()
-	out.wants(t, "push  a push", "agent.push  deep")
+	out.wants(t, "a push", "deep")
 	set("", "debug")
 	set("watcher", "error")
 	say()
-	out.wants(t, "all", "push  a push", "agent.push  deep")
+	out.wants(t, "all", "a push", "deep")
 	set("", "error") // is that of all components
 	all.Warn("all")
 	push.Warn("a push")

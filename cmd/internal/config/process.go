@@ -20,11 +20,11 @@ func (l *loader) processEntry(name string) *entry {
 	return l.process[i]
 }
 
-// processInto does those keys of the process that are settings of each sync, too. Logs are not a sync's.
+// processInto does those keys of the process that are settings of each sync, too. Logs and the control socket are not a sync's.
 func (l *loader) processInto(line *options.Line, s *agent.Settings) bool {
 	ok := true
 	for _, e := range l.process {
-		if o := l.opts.Lookup(e.opt.Name); o != nil && !strings.HasPrefix(o.Name, "log-") {
+		if o := l.opts.Lookup(e.opt.Name); o != nil && !strings.HasPrefix(o.Name, "log-") && o.Name != "control" {
 			ok = l.do(line, e) && ok
 		}
 	}

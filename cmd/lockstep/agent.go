@@ -87,12 +87,13 @@ func environmentNow() func(string) (string, bool) {
 
 func serveAgent(cfg *config.Config, env func(string) (string, bool), stderr io.Writer) int {
 	s := agent.Defaults()
-	s.LogLevel, s.LogFormat = cfg.Process.LogLevel, cfg.Process.LogFormat
-	log, err := s.NewLogger(stderr)
+	s.LogLevel, s.LogFormat, s.LogFile = cfg.Process.LogLevel, cfg.Process.LogFormat, cfg.Process.LogFile
+	logging, err := openLog(&s, stderr)
 	if err != nil {
 		return int(complain(stderr, err))
 	}
-	defer log.Sync()
+	defer logging.Close()
+	log := logging.Logger()
 	warn := func(c *config.Config) {
 		for _, w := range c.Warnings {
 			log.Named("agent").Warn("the config", zap.String("warning", w))
@@ -110,7 +111,7 @@ func serveAgent(cfg *config.Config, env func(string) (string, bool), stderr io.W
 	ctx, stop, release := signals(stderr)
 	defer release()
 	v := serving{
-		options: agent.ServiceOptions{Version: version(), Config: cfg.File, Process: cfg.Process, Load: load, Log: log},
+		options: agent.ServiceOptions{Version: version(), Config: cfg.File, Process: cfg.Process, Load: load, Log: log, Levels: logging.SetLevel},
 		make:    func(o agent.ServiceOptions) (*agent.Service, error) { return agent.NewService(cfg.Syncs, o) },
 	}
 	return endCode(stderr, v.run(ctx, stop))

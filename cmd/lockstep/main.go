@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -54,16 +55,30 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if !s.Watch {
 		return int(agent.Once(stop, *s, stdout, stderr))
 	}
-	log, err := s.NewLogger(stderr)
+	logging, err := openLog(s, stderr)
 	if err != nil {
 		return int(complain(stderr, err))
 	}
-	defer log.Sync()
+	defer logging.Close()
 	v := serving{
-		options: agent.ServiceOptions{Version: version(), Process: agent.Process{Control: s.Control}, Log: log, Items: agent.PrintItem(s, stdout)},
-		make:    func(o agent.ServiceOptions) (*agent.Service, error) { return agent.NewWatch(*s, o) },
+		options: agent.ServiceOptions{Version: version(), Process: agent.Process{Control: s.Control}, Log: logging.Logger(), Levels: logging.SetLevel,
+			Items: agent.PrintItem(s, stdout)},
+		make: func(o agent.ServiceOptions) (*agent.Service, error) { return agent.NewWatch(*s, o) },
 	}
 	return endCode(stderr, v.run(ctx, stop))
+}
+
+// openLog opens the log of a process that stays; --quiet leaves what an operator should know.
+func openLog(s *agent.Settings, stderr io.Writer) (*logs.Logs, error) {
+	o := logs.Options{Level: s.LogLevel, Format: s.LogFormat, File: s.LogFile, Stderr: stderr}
+	if s.Quiet && o.Level != "error" {
+		o.Level = "warn"
+	}
+	l, err := logs.New(o)
+	if err != nil {
+		return nil, &syncer.Failure{Code: syncer.CodeFile, Err: err}
+	}
+	return l, nil
 }
 
 // complain tells all that is wrong with a command line, a line each, and gives the exit code.

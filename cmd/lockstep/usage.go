@@ -55,7 +55,9 @@ Watching
       --confine=HOW       auto: take away what lockstep does not need, where it cannot hurt;
                           strict: more, with losses that are told; off (docs/security.md)
       --log-level=LEVEL   debug, info, warn or error (default info)
-      --log-format=FORM   console or json (default console)
+      --log-format=FORM   console, json or journal (default journal where systemd's journal
+                          is standard error, else console)
+      --log-file=FILE     log there, not to standard error; SIGUSR1 opens FILE again
 
 What takes part
   -a, --archive           -rlptgoD: the default, of which --no-OPTION takes a part away

@@ -34,6 +34,9 @@ func (s *Settings) needs() (confine.Needs, error) {
 	if dir := s.stateDir(); s.Watch && dir != "" {
 		n.Write = append(n.Write, dir)
 	}
+	if s.LogFile != "" {
+		n.Write = append(n.Write, filepath.Dir(s.LogFile)) // it is opened again, or made
+	}
 	for _, one := range s.Each() {
 		if err := one.addNeeds(&n); err != nil {
 			return n, err

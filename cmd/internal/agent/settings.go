@@ -56,6 +56,7 @@ type Settings struct {
 	NoIndex               bool
 	Grace                 time.Duration
 	LogLevel, LogFormat   string
+	LogFile               string // "" is standard error
 
 	StateDir       string        // "" is DefaultStateDir
 	VerifyEvery    time.Duration // 0: never by itself
@@ -83,7 +84,6 @@ func Defaults() Settings {
 		Grace:        DefaultGrace,
 		Human:        1,
 		LogLevel:     "info",
-		LogFormat:    "console",
 	}
 }
 

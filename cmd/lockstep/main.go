@@ -60,8 +60,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return int(complain(stderr, &syncer.Failure{Code: syncer.CodeFile, Err: err}))
 	}
 	defer logging.Close()
-	release := reopenLog(logging)
-	defer release()
+	defer reopenLog(logging)()
 	if err := agent.Watch(ctx, *s, stop, logging.Logger(), agent.PrintItem(s, stdout)); err != nil {
 		code := syncer.ExitCode(syncer.Report{}, err)
 		fmt.Fprintf(stderr, "lockstep: %v (code %d)\n", err, code)

@@ -74,9 +74,12 @@ func (q *Queue) collapseInto(n *node) {
 	q.enter(n, n.first, Change{Path: n.path, Tree: true})
 	if settled == never {
 		n.mark |= isDeferred
-		q.due.set(n, owed)
+		q.due.set(n, owed) // what is urgent was due before
 		return
 	}
 	n.mark &^= isDeferred
 	q.due.set(n, min(settled, later(n.since, q.cfg.MaxDelay)))
+	if n.is(isUrgent) {
+		q.due.set(n, min(q.due.due(n), n.first))
+	}
 }

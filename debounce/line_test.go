@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // pull takes the next batch and says after how long it came.
@@ -211,4 +213,38 @@ func TestLineConcurrently(t *testing.T) {
 	<-first // or the test hangs: no batch came out
 	cancel()
 	reader.Wait()
+}
+
+// What is taken is listed until it is done; what is glanced at is what is pending.
+func TestLineLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLine(Config{})
+		begin := time.Now()
+		l.Add(Change{Path: "a"}, Change{Path: "b", Tree: true})
+		time.Sleep(time.Second)
+		b, err := l.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Add(Change{Path: "a"})
+		l.Defer(Batch{Changes: []Change{{Path: "c"}}, Oldest: begin.Add(-time.Second)}, time.Minute)
+		now := time.Now()
+		want := []Entry{
+			{Path: "c", First: begin.Add(-time.Second), Due: now.Add(time.Minute)},
+			{Path: "a", First: begin, Taken: true},
+			{Path: "b", Tree: true, First: begin, Taken: true},
+			{Path: "a", First: now, Due: now.Add(DefaultSettle)},
+		}
+		if diff := cmp.Diff(want, l.List()); diff != "" {
+			t.Errorf("list after %v (-want +got):\n%s", b, diff)
+		}
+		l.Done()
+		if got := l.List(); len(got) != 2 || got[0].Path != "c" || got[1].Path != "a" || got[1].Taken {
+			t.Errorf("list once that is done: %v", got)
+		}
+		paths, oldest := l.Glance()
+		if n, since := l.Pending(); paths != n || !oldest.Equal(since) {
+			t.Errorf("glanced at %d since %v, pending %d since %v", paths, oldest, n, since)
+		}
+	})
 }

@@ -25,6 +25,7 @@ type entry struct {
 	first, since, due time.Time
 	streak            int
 	deferred, open    bool
+	urgent            bool // flushed
 }
 
 type modelTaking struct {
@@ -106,6 +107,12 @@ func (m *model) add(now time.Time, c Change) {
 }
 
 func (m *model) settle(e *entry, now time.Time) {
+	if e.urgent {
+		if e.due.IsZero() || now.Before(e.due) {
+			e.due = now
+		}
+		return
+	}
 	if m.cfg.Quiet != nil && !e.Tree {
 		if w, ok := m.cfg.Quiet(e.Path); ok {
 			e.due = earliest(now.Add(w.Quiet), e.since.Add(w.Most))
@@ -129,6 +136,7 @@ func (m *model) swallow(e *entry) {
 		}
 		e.Content = e.Content || x.Content
 		e.first = earliest(e.first, x.first)
+		e.urgent = e.urgent || x.urgent
 		if !x.deferred {
 			e.since = earliest(e.since, x.since)
 		}
@@ -253,11 +261,14 @@ func (m *model) giveBackOne(until, first time.Time, c Change) {
 	}
 	m.swallow(e)
 	e.due = earliest(e.due, e.since.Add(m.patience(e.streak)))
+	if e.urgent {
+		e.due = earliest(e.due, e.first)
+	}
 }
 
 func (m *model) flush(now time.Time) {
 	for _, e := range m.entries {
-		e.due = earliest(e.due, now)
+		e.due, e.urgent = earliest(e.due, now), true
 	}
 }
 

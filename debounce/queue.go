@@ -46,7 +46,7 @@ func (q *Queue) Add(now time.Time, c Change) {
 	for n := near; n != nil; n = n.parent {
 		if n.freshTree() {
 			q.merge(n, t, c.Content, false)
-			q.due.set(n, q.dueTime(n, t))
+			q.settle(n, t)
 			return
 		}
 	}
@@ -68,8 +68,17 @@ func (q *Queue) Add(now time.Time, c Change) {
 	if n.freshTree() {
 		q.swallow(n)
 	}
-	q.due.set(n, q.dueTime(n, t))
+	q.settle(n, t)
 	q.collapse()
+}
+
+// settle sets when fresh entry n is due, which changed at t.
+func (q *Queue) settle(n *node, t time.Duration) {
+	if n.is(isUrgent) {
+		q.due.set(n, min(q.due.due(n), t))
+		return
+	}
+	q.due.set(n, q.dueTime(n, t))
 }
 
 // Defer gives back what a push could not bring over, all of b or a part: its changes are due at until
@@ -111,16 +120,28 @@ func (q *Queue) giveBack(first, due time.Duration, c Change) {
 			q.swallow(n)
 			q.due.set(n, min(q.due.due(n), later(n.since, q.patience(n))))
 		}
+		if n.is(isUrgent) {
+			q.due.set(n, min(q.due.due(n), n.first))
+		}
 	}
 	q.collapse()
 }
 
-// Flush makes everything due at now, deferred or not.
+// Flush makes everything due at now, deferred or not, whatever happens to it before it is taken.
 func (q *Queue) Flush(now time.Time) {
 	t := q.rel(now)
 	for i := range q.due {
 		q.due[i].due = min(q.due[i].due, t)
+		q.due[i].n.mark |= isUrgent
 	}
+}
+
+// list appends what is queued to into.
+func (q *Queue) list(into []Entry) []Entry {
+	for _, it := range q.due {
+		into = append(into, Entry{Path: it.n.path, Tree: it.n.is(isTree), First: q.abs(it.n.first), Due: q.abs(it.due)})
+	}
+	return into
 }
 
 // Next tells when the next path is due, maybe in the past; not ok when nothing is queued.
@@ -288,6 +309,7 @@ func (q *Queue) swallow(n *node) (settled, owed time.Duration) {
 	q.tree.cut(n, func(c *node) {
 		gone = append(gone, c)
 		q.merge(n, c.first, c.is(isContent), false)
+		n.mark |= c.mark & isUrgent
 		if c.is(isDeferred) {
 			owed = min(owed, q.due.due(c))
 			return

@@ -352,6 +352,17 @@ func TestQueueRules(t *testing.T) {
 			want: []string{"5 a/ b since 0", "11 a/! b c since 0", "16 d since 11"},
 		},
 		{
+			name: "flushed: what changes again does not wait for that, nor what it is swallowed by",
+			script: `0 busy
+			         0 add a b/c
+			         1 flush
+			         2 add a
+			         3 add b/
+			         3 add d
+			         4 idle`,
+			want: []string{"4 a b/ since 0", "8 d since 3"},
+		},
+		{
 			name: "no settling",
 			cfg:  Config{Settle: -1, HotMax: -1},
 			script: `0 add a

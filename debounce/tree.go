@@ -27,6 +27,7 @@ const (
 	isCovered  // being taken, and a Tree entry above it as well
 	isOpen     // its writer is not done
 	isLevel
+	isUrgent // due, whatever happens to it: see Flush
 )
 
 func (n *node) is(m mark) bool { return n.mark&m != 0 }

@@ -464,10 +464,16 @@ func TestEveryFileIsExplained(t *testing.T) {
 		if !strings.Contains(readme, "["+name+"]("+name+")") {
 			t.Errorf("README.md does not name %s", name)
 		}
-		if name == "server.pass" {
-			continue // rsync takes its first line for the password
+		if name == "server.pass" || strings.HasSuffix(name, ".json") {
+			continue // rsync takes its first line for the password; JSON has no comments
 		}
 		text := read(t, name)
+		if filepath.Ext(name) == ".json" { // it has no comments
+			if !strings.Contains(text, `"description": "Use this `) {
+				t.Errorf("%s does not describe when to use it", name)
+			}
+			continue
+		}
 		if strings.HasPrefix(text, "#!") {
 			_, text, _ = strings.Cut(text, "\n")
 		}

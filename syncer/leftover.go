@@ -37,7 +37,7 @@ func (l leftovers) note(paths []Path, rep *Report, err error) {
 		clear(l)
 	}
 	switch {
-	case err != nil && began(err) || rep.Partial:
+	case err != nil && began(err) || rep.Partial || rep.broke:
 		for _, p := range paths {
 			l.add(p.Name)
 		}

@@ -40,8 +40,9 @@ func (d *remote) relink(ctx context.Context, src *source.Tree, j *job) (Report, 
 		if len(r.job.Alias) == 0 {
 			continue
 		}
-		stats, err := d.runLinks(ctx, &r, !proven, j.believed)
+		stats, broke, err := d.runLinks(ctx, &r, !proven, j.believed)
 		rep.Stats.Add(stats)
+		rep.broke = rep.broke || broke
 		if err != nil {
 			return rep, err
 		}
@@ -49,14 +50,14 @@ func (d *remote) relink(ctx context.Context, src *source.Tree, j *job) (Report, 
 	return rep, nil
 }
 
-// runLinks does one such run. Only ctx makes it an error.
-func (d *remote) runLinks(ctx context.Context, r *relinking, checksum bool, known believed) (Stats, error) {
+// runLinks does one such run. Only ctx makes it an error; broke says that it ended badly, maybe in the middle of a file.
+func (d *remote) runLinks(ctx context.Context, r *relinking, checksum bool, known believed) (stats Stats, broke bool, err error) {
 	for name := range r.job.Alias {
 		r.implied(name)
 	}
 	rules, err := d.cfg.Filter.Wire(d.cfg.DeleteExcluded)
 	if err != nil {
-		return Stats{}, nil // the push that follows will tell
+		return Stats{}, false, nil // the push that follows will tell
 	}
 	r.job.List = sender.NewList(r.entries)
 	r.job.Filter, r.job.Prune = rules, len(rules) > 0 // what stands at a new name may have to make way
@@ -74,11 +75,11 @@ func (d *remote) runLinks(ctx context.Context, r *relinking, checksum bool, know
 		}
 	}}
 	res, err := d.link.run(ctx, r.src, o, &r.job)
-	stats := transferOf(res.Stats)
+	stats = transferOf(res.Stats)
 	stats.Created, stats.CreatedDirs = res.Stats.Created, res.Stats.CreatedDirs
 	switch {
 	case ctx.Err() != nil:
-		return stats, context.Cause(ctx)
+		return stats, true, context.Cause(ctx)
 	case res.Refused != "", err != nil && ExitCode(Report{}, err) == CodeUnsupported:
 		d.noLinks = true
 	case err == nil && !res.Partial && len(res.Problems) == 0:
@@ -87,7 +88,7 @@ func (d *remote) runLinks(ctx context.Context, r *relinking, checksum bool, know
 			known.add(r.files[name])
 		}
 	}
-	return stats, nil // whatever failed, the push does without
+	return stats, res.Partial || err != nil && began(err), nil // whatever failed, the push does without
 }
 
 // relinking is the list of one run.

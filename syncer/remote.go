@@ -114,6 +114,7 @@ func (d *remote) partial(ctx context.Context, src *source.Tree, plan source.Plan
 	}
 	rep, err := d.whole(ctx, src, plan, j)
 	rep.Stats.Add(links.Stats)
+	rep.broke = links.broke
 	return rep, err
 }
 

@@ -13,6 +13,7 @@ type (
 	Item     = report.Item
 	Sink     = report.Sink
 	Progress = report.Progress
+	Metered  = report.Metered
 	Problem  = report.Problem
 	Failure  = report.Failure
 	Code     = report.Code
@@ -69,6 +70,8 @@ type Report struct {
 	Partial     bool
 	Said        string
 	DeletesHeld bool // --max-delete stopped deletions
+
+	broke bool // a run before the push ended badly, maybe in the middle of a file
 }
 
 // add adds what another run of the same push brought about.

@@ -155,6 +155,9 @@ func (s *Syncer) giveBack(feed Feed, o *Outcome) {
 	for _, name := range rep.Changed {
 		again = append(again, Path{Name: name, Content: true})
 	}
+	if rep.broke && s.cfg.Delete {
+		again = append(again, s.leftover.with(nil, s.Sliced())...)
+	}
 	s.note(feed, o, pushed, failed, kept)
 	if len(again) > 0 {
 		feed.Defer(Batch{Paths: again, Oldest: b.Oldest}, againAfter)

@@ -147,6 +147,23 @@ func TestRunGivesBackPaths(t *testing.T) {
 	}
 }
 
+// The run before a push that makes links is not needed for it, but when it broke it may have left a temporary name, which
+// somebody has to look for.
+func TestRunLooksForLeftovers(t *testing.T) {
+	target := &scripted{answers: []func() (Report, error){func() (Report, error) { return Report{broke: true}, nil }}}
+	o := Archive()
+	o.Delete = true
+	s, _ := newScripted(t, target, o)
+	b := paths("d/new")
+	f := &feeding{batches: []Batch{b}}
+	if err := s.Run(t.Context(), f, func(Outcome) {}); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Batch{{Oldest: b.Oldest, Paths: []Path{{Name: "d", Level: true}}}}, f.deferred); diff != "" {
+		t.Errorf("given back (-want +got):\n%s", diff)
+	}
+}
+
 func TestBackoff(t *testing.T) {
 	for _, tt := range []struct {
 		class    Class

@@ -158,6 +158,7 @@ func New(cfg Config) (*Syncer, error) {
 	if err := CheckBackupDir(cfg.BackupDir); err != nil {
 		return nil, report.Fail(CodeUsage, err, "")
 	}
+	cfg.Sink.Meter = &report.Meter{}
 	s := &Syncer{cfg: cfg, place: place, now: time.Now, vanished: map[string]int{}, leftover: leftovers{}, ledger: newLedger(rand.Float64)}
 	s.ledger.restore(time.Now(), cfg.Failed)
 	if err := s.recall(); err != nil {
@@ -277,11 +278,22 @@ func Full() Batch { return Batch{Paths: []Path{{Name: ".", Tree: true}}} }
 // Push brings the paths of b to the target. On an error nothing is certain and all of b
 // is to be pushed again; otherwise the report names what did not arrive.
 func (s *Syncer) Push(ctx context.Context, b Batch) (Report, error) {
+	s.cfg.Sink.Meter.Restart()
 	rep, err := s.pushBatch(ctx, b)
 	if err != nil {
 		err = &located{error: err, source: s.WatchRoot(), target: s.cfg.Target, addr: s.addr()}
 	}
 	return rep, err
+}
+
+// Progress is how far the push that goes on is, or how far the last one came; paths are below WatchRoot. It is safe for
+// concurrent use, and waits for nothing.
+func (s *Syncer) Progress() Metered {
+	m := s.cfg.Sink.Meter.Look()
+	if m.Path != "" {
+		m.Path = s.watchName(m.Path)
+	}
+	return m
 }
 
 // addr is a daemon's, or "".

@@ -15,9 +15,9 @@ type backend interface {
 	handle(ctx context.Context, flush func() bool)
 	// lost tells how it stands with events that never came, since the last rebuild.
 	lost() lostEvents
-	// barrier asks for the next number of passed, which grows once all that was reported before the
-	// barrier has been handled.
-	barrier()
+	// barrier gives the number that passed comes to once all that was reported before the call has been handled.
+	// Where it cannot be raised it does not pass; it is tried again by each call of passed.
+	barrier() uint64
 	passed() uint64
 	// retry looks after what is polled, remounted after directories at which a mount came or went, none
 	// below another, and unmounted finds those of points that lost their watch without a word.

@@ -33,7 +33,8 @@ type fan struct {
 
 	waited bool   // a barrier is raised
 	from   uint64 // how often the queue had been empty then
-	past   uint64
+	past   uint64 // barriers that have passed
+	wanted uint64 // to pass
 }
 
 // newFan begins to watch the root. An error says why fanotify cannot be used there.
@@ -323,7 +324,6 @@ func (f *fan) retry(context.Context) {}
 func (f *fan) rootUnwatched() bool   { return f.rootMoved }
 func (f *fan) counts() counts        { return counts{watches: 1 + len(f.points), events: f.events} }
 func (f *fan) polledPaths() []string { return nil }
-func (f *fan) barrier()              { f.waited, f.from = true, f.group.Emptied() }
 
 // readAll reports that what was told before the barrier has come out of the kernel's queue: it was
 // empty since, or is.
@@ -331,8 +331,26 @@ func (f *fan) readAll() bool {
 	return f.waited && (f.group.Emptied() > f.from+1 || f.group.Idle())
 }
 
+func (f *fan) barrier() uint64 {
+	f.wanted = f.past + 1
+	if f.waited { // that one was raised before
+		f.wanted++
+	} else {
+		f.raise()
+	}
+	return f.wanted
+}
+
+func (f *fan) raise() { f.waited, f.from = true, f.group.Emptied() }
+
 func (f *fan) passed() uint64 {
-	if f.readAll() && f.pending.empty() {
+	for f.past < f.wanted {
+		if !f.waited {
+			f.raise()
+		}
+		if !f.readAll() || !f.pending.empty() {
+			break
+		}
 		f.pass()
 	}
 	return f.past

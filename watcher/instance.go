@@ -92,31 +92,41 @@ func (f fsSource) remove(path string) error { return f.Remove(path) }
 func (f fsSource) list() []string           { return f.WatchList() }
 func (f fsSource) close() error             { return f.Close() }
 
-// drain has a goroutine of its own for errors because fsnotify's reader sends some of them while it holds
-// the lock that Add and Remove need, on a channel without buffer: nobody who reads them may ever
-// wait for Add, directly or behind an event (fsnotify v1.10.1 handleEvent, IN_MOVE_SELF).
+// drain is one goroutine for both channels, so that what was queued after a loss is never noted before it. It never
+// waits for anything else: fsnotify's reader sends some errors while it holds the lock that Add and Remove need, on a
+// channel without buffer, so nobody who reads them may ever wait for Add, directly or behind an event (fsnotify
+// v1.10.1 handleEvent, IN_MOVE_SELF).
 func (f fsSource) drain(p *pending) {
-	var errs sync.WaitGroup
-	errs.Go(func() { f.drainErrors(p) })
 	var pairs pairing
-	for e := range f.Events {
-		from := pairs.from(e)
-		p.add(event{name: e.Name, op: opOfFsnotify(e.Op, from != "")}, from)
+	for events, errs := f.Events, f.Errors; events != nil || errs != nil; {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				events = nil
+				continue
+			}
+			from := pairs.from(e)
+			p.add(event{name: e.Name, op: opOfFsnotify(e.Op, from != "")}, from)
+		case err, ok := <-errs:
+			if !ok {
+				errs = nil
+				continue
+			}
+			p.fail(err)
+		}
 	}
-	errs.Wait()
 }
 
-func (f fsSource) drainErrors(p *pending) {
-	for err := range f.Errors {
-		switch {
-		case errors.Is(err, fsnotify.ErrEventOverflow):
-			p.lose(nil)
-		case errors.Is(err, unix.EINVAL):
-			// The reader tried to remove a watch that the kernel had removed already:
-			// mv a b; rmdir b.
-		default:
-			p.lose(err)
-		}
+// fail takes an error of fsnotify's.
+func (p *pending) fail(err error) {
+	switch {
+	case errors.Is(err, fsnotify.ErrEventOverflow):
+		p.lose(nil)
+	case errors.Is(err, unix.EINVAL):
+		// The reader tried to remove a watch that the kernel had removed already:
+		// mv a b; rmdir b.
+	default:
+		p.lose(err)
 	}
 }
 

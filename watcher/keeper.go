@@ -47,7 +47,7 @@ type keeper struct {
 	dirty, aging pathSet   // emitted, and not looked at since; aging since the last tick
 	doubted      []looked  // looks in doubt
 	raised       bool      // a barrier is on its way
-	passed       uint64    // barriers that had passed when it was raised
+	ticket       uint64    // its number
 	through      time.Time // it had not passed until then
 	repeat       changeSet // to be emitted once more
 	suspects     changeSet // to be compared
@@ -55,6 +55,8 @@ type keeper struct {
 	slow         int       // how many times slower than it could be a comparison is
 
 	compared uint64 // comparisons done
+	begun    uint64 // the number of the comparison that was begun last
+	ended    uint64 // of the last one that was done
 	working  bool
 	kind     jobKind // of the job
 	stale    bool    // the index is to be replaced by an empty one
@@ -218,7 +220,7 @@ func (k *keeper) prove(b backend) {
 	switch {
 	case b.lost().count > 0 || k.comparing():
 		k.raised = false
-	case k.raised && b.passed() == k.passed:
+	case k.raised && b.passed() < k.ticket:
 		k.through = k.now()
 	case k.raised && k.now().Sub(k.through) >= overflowQuiet:
 		k.raised = false
@@ -230,8 +232,7 @@ func (k *keeper) prove(b backend) {
 		for i := range k.doubted {
 			k.doubted[i].covered = k.now().Sub(k.doubted[i].at) >= doubtFor
 		}
-		k.raised, k.passed, k.through = true, b.passed(), k.now()
-		b.barrier()
+		k.raised, k.ticket, k.through = true, b.barrier(), k.now()
 	}
 }
 
@@ -244,6 +245,8 @@ func (k *keeper) start(ctx context.Context, kind jobKind, paths pathSet) {
 	j := job{kind: kind, paths: paths}
 	if kind != jobCompare {
 		j.blind = k.blind()
+	} else {
+		k.begun++
 	}
 	k.spawn(func() {
 		begin := time.Now()
@@ -255,6 +258,23 @@ func (k *keeper) start(ctx context.Context, kind jobKind, paths pathSet) {
 
 // comparing reports whether a comparison is under way.
 func (k *keeper) comparing() bool { return k.working && k.kind == jobCompare }
+
+// comparison is the number of the one after which all that is to be compared now has been.
+func (k *keeper) comparison() uint64 {
+	if k.suspects.len() > 0 {
+		return k.begun + 1
+	}
+	return k.begun
+}
+
+// hasCompared reports whether the comparison of that number has been done, and what it found was told, or there is
+// nothing left to be compared or told.
+func (k *keeper) hasCompared(number uint64) bool {
+	if k.repeat.len() > 0 {
+		return false
+	}
+	return k.ended >= number || k.suspects.len() == 0 && !k.comparing()
+}
 
 // pace slows a walk down: by half where nobody waits for it, by more where overflows repeat.
 func (k *keeper) pace(ctx context.Context, kind jobKind) func(entries int) {
@@ -385,6 +405,7 @@ func (k *keeper) finished(j job) {
 		k.restart()
 	case j.kind == jobCompare: // what it has looked at, it has told
 		k.compared++
+		k.ended = k.begun
 		k.log.Info("tree compared with what was known of it",
 			zap.Int("entries", j.scan.Entries), zap.Int("differ", j.differs), zap.Duration("took", j.took.Round(time.Millisecond)))
 	case k.tainted:

@@ -18,8 +18,9 @@ import (
 
 // told is what a queue holds: changes, or a loss, or a barrier.
 type told struct {
-	list          []Change
-	loss, barrier bool
+	list    []Change
+	loss    bool
+	barrier uint64
 }
 
 // fakeBackend is a kernel's queue: it forgets what a test wants, and says so where it stands in the queue.
@@ -28,12 +29,18 @@ type fakeBackend struct {
 	queue     []told
 	full      bool // it drops what comes, barriers too
 	losses    lostEvents
+	raised    uint64
 	hasPassed uint64
 }
 
 func (b *fakeBackend) lost() lostEvents { return b.losses }
 func (b *fakeBackend) passed() uint64   { return b.hasPassed }
-func (b *fakeBackend) barrier()         { b.push(told{barrier: true}) }
+
+func (b *fakeBackend) barrier() uint64 {
+	b.raised++
+	b.push(told{barrier: b.raised})
+	return b.raised
+}
 
 func (b *fakeBackend) push(e told) {
 	if !b.full {
@@ -97,8 +104,8 @@ func (m *keeperModel) handle(most int) {
 		if e.loss {
 			m.b.losses.count++
 		}
-		if e.barrier {
-			m.b.hasPassed++
+		if e.barrier > 0 {
+			m.b.hasPassed = e.barrier
 		}
 	}
 }

@@ -20,7 +20,7 @@ func (t *tree) rebuild(ctx context.Context) {
 	t.inst = inst
 	t.table = newTable()
 	t.polled.restart()
-	t.rootMoved = false
+	t.rootMoved, t.raised = false, false
 	if err != nil {
 		t.noInstance(err)
 	} else {
@@ -185,14 +185,24 @@ func (t *tree) counts() counts {
 	return counts{watches: t.watches(), polled: len(t.polled.reasons), events: t.events}
 }
 
-// barrier that fails is one that does not pass: what waits for it stays in doubt.
-func (t *tree) barrier() {
-	if t.inst == nil {
-		return
+func (t *tree) barrier() uint64 {
+	t.wanted = t.barriers + 1
+	if t.raised { // that one was raised before
+		t.wanted++
+	}
+	t.passed()
+	return t.wanted
+}
+
+// passed raises what is wanted and is not on its way: one after the other, for the kernel takes two for one.
+func (t *tree) passed() uint64 {
+	if t.inst == nil || t.raised || t.barriers >= t.wanted {
+		return t.barriers
 	}
 	if err := t.inst.barrier.raise(t.inst.src); err != nil {
 		t.log.Debug("no barrier in the queue of events", zap.Error(err))
+		return t.barriers
 	}
+	t.raised = true
+	return t.barriers
 }
-
-func (t *tree) passed() uint64 { return t.barriers }

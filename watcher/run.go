@@ -52,11 +52,17 @@ type session struct {
 	space       time.Duration // to the next one
 	absent      string        // why the root is absent, as logged
 	announced   []Event
+
+	awaits     []*await      // who waits in Barrier
+	awaitAgain *time.Timer   // when to look after them, if nothing happens before
+	awaitNext  time.Duration // how long that takes the next time
+	anew       uint64        // times all was watched anew, or was to be
 }
 
 func newSession(w *Watcher, emit func([]Change)) *session {
-	s := &session{w: w, emit: emit, rebuildAt: time.NewTimer(time.Hour)}
+	s := &session{w: w, emit: emit, rebuildAt: time.NewTimer(time.Hour), awaitAgain: time.NewTimer(time.Hour)}
 	s.rebuildAt.Stop()
+	s.awaitAgain.Stop()
 	s.ground = ground{excluded: w.cfg.Excluded, oneFS: w.cfg.OneFileSystem, shallow: w.cfg.Shallow, ruleDir: w.cfg.RuleDir, log: w.cfg.Logger}
 	if s.excluded == nil {
 		s.excluded = func(string, bool) bool { return false }
@@ -108,6 +114,7 @@ func (s *session) run(ctx context.Context) {
 			s.keeper.prove(s.backend)
 			s.keeper.step(ctx)
 		}
+		s.settleAwaits()
 		s.publish()
 		select {
 		case <-ctx.Done():
@@ -125,6 +132,9 @@ func (s *session) run(ctx context.Context) {
 			}
 		case <-s.rebuildAt.C:
 			s.rebuild(ctx)
+		case a := <-s.w.awaits:
+			s.await(ctx, a)
+		case <-s.awaitAgain.C:
 		case <-mounts:
 			s.mountsChanged(ctx)
 		case <-look.C:
@@ -139,6 +149,8 @@ func (s *session) run(ctx context.Context) {
 // close ends what is left. After it, no goroutine of the session runs.
 func (s *session) close() {
 	s.rebuildAt.Stop()
+	s.awaitAgain.Stop()
+	s.endAwaits()
 	s.backend.close()
 	s.backend.wait()
 	s.waitKeeper()
@@ -154,11 +166,12 @@ func (s *session) waitKeeper() {
 
 func (s *session) publish() {
 	c := s.backend.counts()
-	s.stats.Backend = s.backend.name()
+	s.stats.Backend, s.stats.Absent = s.backend.name(), s.absent
 	s.stats.Events, s.stats.Watches, s.stats.Polled = c.events, c.watches, c.polled
 	if s.keeper != nil {
 		s.stats.Indexed, s.stats.Comparisons = s.keeper.known, s.keeper.compared
 	}
+	s.stats.Looked = time.Now()
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	s.w.stats = s.stats
@@ -267,6 +280,7 @@ func (s *session) rebuild(ctx context.Context) {
 	}
 	s.seen = lostEvents{}
 	s.insteadOfFailed(ctx)
+	s.anew++
 	s.backend.rebuild(ctx)
 	if s.keeper != nil {
 		s.keeper.lost()

@@ -27,7 +27,9 @@ type tree struct {
 	movedTo  map[string]inode // directories that were moved, by relative path: they may move on unseen
 	dirents  []byte
 	events   uint64
-	barriers uint64
+	barriers uint64 // that have passed
+	wanted   uint64 // to pass
+	raised   bool   // one is on its way
 	found    foundNames
 	silent   bool // what is found now was there before
 }
@@ -72,7 +74,9 @@ func cleanName(name string) string {
 func (t *tree) event(ctx context.Context, name string, op Op) {
 	name = cleanName(name)
 	if isBarrier(name) {
-		t.barriers++
+		if t.raised = false; t.barriers < t.wanted {
+			t.barriers++
+		}
 		return
 	}
 	rel, ok := relPath(t.root, name)

@@ -98,6 +98,7 @@ type Config struct {
 // Stats is a snapshot of what a Watcher is doing.
 type Stats struct {
 	RootPresent bool     // the root is there and watched, or at least polled
+	Absent      string   // why it is not: "absent", or what is wrong with it; "" before anybody has looked
 	Root        Identity // of the root that is watched; the last one while it is absent
 	Watches     int      // directories with an inotify watch
 	Polled      int      // subtrees without one, looked at every PollInterval
@@ -108,6 +109,8 @@ type Stats struct {
 	Backend     string   // "inotify" or "fanotify"
 	Indexed     bool     // an overflow now would be answered by a comparison with the index
 	Comparisons uint64   // with the index, of the whole or of parts
+
+	Looked time.Time // when Run was last done with all that there was to do: each second, but while it walks a large tree
 }
 
 // A Watcher watches one root. New makes it, Run does the work.
@@ -116,6 +119,7 @@ type Watcher struct {
 	given    string // the root, absolute, symbolic links in it
 	resolved bool   // cfg.Root has no symbolic links left in it
 	running  atomic.Bool
+	awaits   chan *await // those who begin to wait in Barrier
 
 	// newInstance is fsnotify's constructor, or a test's with a small queue.
 	newInstance func() (*fsnotify.Watcher, error)
@@ -127,7 +131,7 @@ type Watcher struct {
 // New checks cfg and starts nothing. A root that does not exist is no error: it may be mounted
 // later, and Run waits for it. A root that is something else than a directory is one.
 func New(cfg Config) (*Watcher, error) {
-	w := &Watcher{cfg: cfg.withDefaults(), newInstance: newFsnotify}
+	w := &Watcher{cfg: cfg.withDefaults(), newInstance: newFsnotify, awaits: make(chan *await)}
 	var errs []error
 	if cfg.PollInterval < 0 {
 		errs = append(errs, fmt.Errorf("poll interval %v is negative", cfg.PollInterval))

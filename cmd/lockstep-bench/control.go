@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// controlStatus is the part of lockstep's answer to "GET /status" that is used here (cmd/internal/agent, Status).
+// controlStatus is the part of lockstep's answer to "GET /v1/status" that is used here (cmd/internal/api, Target).
 type controlStatus struct {
 	State      string `json:"state"`
 	Goroutines int    `json:"goroutines"`
@@ -51,7 +51,7 @@ func askStatus(ctx context.Context, socket string) (s controlStatus, err error) 
 		return d.DialContext(ctx, "unix", short)
 	}
 	client := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: controlLimit}
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://lockstep/status", nil)
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/v1/status", nil)
 	if err != nil {
 		return s, err
 	}
@@ -63,8 +63,14 @@ func askStatus(ctx context.Context, socket string) (s controlStatus, err error) 
 	if a.StatusCode != http.StatusOK {
 		return s, fmt.Errorf("ask %q: %s", socket, a.Status)
 	}
-	if err := json.NewDecoder(a.Body).Decode(&s); err != nil {
+	var all struct {
+		Syncs []struct{ Targets []controlStatus }
+	}
+	if err := json.NewDecoder(a.Body).Decode(&all); err != nil {
 		return s, fmt.Errorf("read what %q answers: %w", socket, err)
 	}
-	return s, nil
+	if len(all.Syncs) == 0 || len(all.Syncs[0].Targets) == 0 {
+		return s, fmt.Errorf("%q tells of no target", socket)
+	}
+	return all.Syncs[0].Targets[0], nil
 }

@@ -26,9 +26,9 @@ func TestAskStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	answer := `{"state": "in-step", "goroutines": 17, "paths": 3}`
+	answer := `{"pid": 1, "syncs": [{"name": "a", "targets": [{"state": "in-step", "goroutines": 17, "paths": 3}]}]}`
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if q.Method != http.MethodGet || q.URL.Path != "/status" {
+		if q.Method != http.MethodGet || q.URL.Path != "/v1/status" {
 			http.NotFound(w, q)
 			return
 		}
@@ -42,6 +42,10 @@ func TestAskStatus(t *testing.T) {
 	want := controlStatus{State: stateInStep, Goroutines: 17}
 	if got, err := askStatus(t.Context(), socket); err != nil || got != want {
 		t.Errorf("askStatus = %+v, %v, want %+v", got, err, want)
+	}
+	answer = `{"syncs": []}`
+	if got, err := askStatus(t.Context(), socket); err == nil {
+		t.Errorf("askStatus without a target = %+v, want an error", got)
 	}
 	answer = "nothing"
 	if got, err := askStatus(t.Context(), socket); err == nil {

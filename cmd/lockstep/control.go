@@ -1,305 +1,408 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
+	"github.com/lockstep-sync/lockstep/cmd/internal/control"
 	"github.com/lockstep-sync/lockstep/cmd/internal/options"
+	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
-const controlUsage = `lockstep status, failed, release, resync: ask a lockstep --watch that is running.
+const controlUsage = `lockstep status, flush, … : ask a lockstep that is running, or tell it what to do.
 
-Usage: lockstep status  [--json] [SRC [DST]]       how each target is doing
-       lockstep failed  [--json] [SRC [DST]]       which paths could not be brought over, and why
-       lockstep release [SRC [DST]]                delete what --max-delete holds back
-       lockstep resync  [--checksum] [SRC [DST]]   compare with the target and mend what differs
+  lockstep status                                 how all is doing
+  lockstep flush --wait --timeout=30s www && …    go on when all is on the targets
 
-SRC and DST are written as they were for --watch; without them it is about all whose state is in
-the same directory.
+Usage: lockstep status  [--json] [WHICH]        how each target is doing, and what to do about it
+       lockstep status  --follow [--plain] [WHICH]
+                                                the same, live: ? is for its keys
+       lockstep failed  [--json] [WHICH]        which paths could not be brought over, and why
+       lockstep queue   [--json] [--most=N] [WHICH]
+                                                what is to be pushed, the longest waiting first
+       lockstep flush   [--json] [--wait] [--timeout=TIME] [SYNC]
+                                                is what was changed before now on the targets?
+       lockstep pause   [SYNC]                  gather changes, push none
+       lockstep resume  [SYNC]                  push again
+       lockstep resync  [--checksum] [WHICH]    compare with the target and mend what differs
+       lockstep resync  [--checksum] PATH [DST] the same, of PATH in a source, and all below it
+       lockstep release [--json] [WHICH]        delete what --max-delete holds back
+       lockstep reload                          read the config again, apply what differs
+       lockstep log-level [[COMPONENT=]LEVEL…]  which lines are logged from now on
+       lockstep stop                            end as after SIGTERM: send what is pending first
 
-      --state-dir=DIR     where their state is kept (default $STATE_DIRECTORY, or
-                          /var/lib/lockstep, or $XDG_STATE_HOME/lockstep if not root)
-      --json              for programs
+SYNC is the name of a sync in the config, or its source as it is written there or was written
+for --watch; WHICH is SYNC [DST], where DST is a target as it is written. Without them it is
+about all. reload, log-level and stop are for a whole process.
+
+      --control=SOCKET    ask the process that serves this socket, and no other (default
+                          /run/lockstep/control.sock, and those in --state-dir)
+      --state-dir=DIR     ask each lockstep --watch whose state is kept in DIR (default
+                          $STATE_DIRECTORY, or /var/lib/lockstep, or
+                          $XDG_STATE_HOME/lockstep if not root)
+      --follow            show it until q or Ctrl-C; not on a terminal a line for each change
+      --plain             lines on a terminal, too
+      --json              for programs; the exit codes are the same
       --checksum          compare by content, not by size and time
+      --most=N            show up to N paths of each target (default 20)
+      --wait              wait for as long as it takes; without it flush gives it a second
+      --timeout=TIME      wait for so long, as 30s
   -h, --help              this text
 
 Exit codes
-   0  all is well (status: in step, or about to be)
-   1  usage
+   0  all is well (status: in step, or about to be; flush: everything is there)
+   1  usage; reload: the config has errors, nothing was changed
    3  no lockstep is running for one of them, or there is none
-  23  status, failed: something is not on a target, or cannot be reached
+  10  it is there, and cannot be asked, or cannot do that
+  23  status, failed, flush: something is not on a target, or cannot be reached
+  30  flush: not everything was there when the time was over
 `
 
-// controlled is one target that a verb is about.
-type controlled struct {
-	control *agent.Control
-	status  api.Target
+// codeStopped is systemctl(1)'s for a unit that is not active.
+const codeStopped = 3
+
+// asked is a lockstep that was asked, and what it told of what a verb is about.
+type asked struct {
+	client *control.Client // nil: nobody runs for it
+	agent  api.Agent
+}
+
+// controlLine is the command line of such a verb.
+type controlLine struct {
+	verb   string
+	out    io.Writer
+	args   []string
+	socket string
+	dir    string
+
+	json, checksum, wait, follow, plain bool
+	most                                int
+	timeout                             time.Duration
 }
 
 // controlVerb is a verb that asks running locksteps.
-func controlVerb(name string, do func(c *controlLine, list []controlled) (int, error)) func([]string, io.Writer, io.Writer) int {
+func controlVerb(name string, do func(c *controlLine) (int, error)) func([]string, io.Writer, io.Writer) int {
 	return func(args []string, stdout, stderr io.Writer) int {
-		c := &controlLine{out: stdout}
-		l := options.NewVerb()
-		help := false
-		l.On("help", "h", func() { help = true })
-		l.Text("state-dir", "", &c.dir)
-		if name == "status" || name == "failed" {
-			l.Set("json", "", &c.json)
-		}
-		if name == "resync" {
-			l.Set("checksum", "", &c.checksum)
-		}
-		if err := l.Parse(args); err != nil {
+		c := &controlLine{verb: name, out: stdout, most: 20}
+		help, err := c.parse(args)
+		if err != nil {
 			return misused(stderr, name, err)
 		}
 		if help {
 			io.WriteString(stdout, controlUsage)
 			return 0
 		}
-		if len(l.Args()) > 2 {
-			return misused(stderr, name, fmt.Errorf("at most a source and a target are wanted, there are %d arguments: %q", len(l.Args()), l.Args()))
-		}
-		list, err := c.find(l.Args())
-		if err == nil && len(list) == 0 {
-			err = fmt.Errorf("no state of a lockstep --watch%s in %q", ofPair(l.Args()), c.dir)
-		}
-		code := codeStopped
-		if err == nil {
-			code, err = do(c, list)
-		}
+		code, err := do(c)
 		if err != nil {
-			fmt.Fprintf(stderr, "lockstep %s: %v (code %d)\n", name, err, code)
+			if code == 0 {
+				code = codeOf(err)
+			}
+			for problem := range strings.Lines(err.Error()) {
+				fmt.Fprintf(stderr, "lockstep %s: %s (code %d)\n", name, strings.TrimRight(problem, "\n"), code)
+			}
 		}
 		return code
 	}
 }
 
-// codeStopped is systemctl(1)'s for a unit that is not active.
-const codeStopped = 3
-
-func ofPair(args []string) string {
-	switch len(args) {
-	case 0:
-		return ""
-	case 1:
-		return fmt.Sprintf(" of source %q", args[0])
+func (c *controlLine) parse(args []string) (help bool, err error) {
+	l := options.NewVerb()
+	l.On("help", "h", func() { help = true })
+	l.Text("control", "", &c.socket)
+	most := 2
+	switch c.verb {
+	case "reload", "stop":
+		most = 0
+	case "log-level":
+		most = 100
+	case "flush", "pause", "resume":
+		most = 1
+		fallthrough
+	default:
+		l.Text("state-dir", "", &c.dir)
 	}
-	return fmt.Sprintf(" of source %q and target %q", args[0], args[1])
+	switch c.verb {
+	case "status":
+		l.Set("json", "", &c.json)
+		l.Set("follow", "", &c.follow)
+		l.Set("plain", "", &c.plain)
+	case "failed", "release":
+		l.Set("json", "", &c.json)
+	case "queue":
+		l.Set("json", "", &c.json)
+		l.Val("most", "", func(v string) error { return c.setMost(v) })
+	case "flush":
+		l.Set("json", "", &c.json)
+		l.Set("wait", "", &c.wait)
+		l.Val("timeout", "", func(v string) (err error) {
+			if c.timeout, err = time.ParseDuration(v); err != nil || c.timeout <= 0 {
+				return fmt.Errorf("%q is no time, as 30s", v)
+			}
+			return nil
+		})
+	case "resync":
+		l.Set("checksum", "", &c.checksum)
+	}
+	if err := l.Parse(args); err != nil {
+		return false, err
+	}
+	c.args = l.Args()
+	if n := len(c.args); n > most {
+		return false, fmt.Errorf("at most %s wanted, there are %d arguments: %q", arguments(most), n, c.args)
+	}
+	if slices.Contains(c.args, "") {
+		return false, errors.New("an argument is empty")
+	}
+	switch {
+	case c.plain && !c.follow:
+		return false, errors.New("--plain is for --follow; without it status is plain text")
+	case c.json && c.follow:
+		return false, errors.New("--follow has no --json; GET /v1/events of the control socket tells programs what changes")
+	}
+	return help, nil
 }
 
-// controlLine is the command line of such a verb.
-type controlLine struct {
-	out            io.Writer
-	dir            string
-	json, checksum bool
+// arguments is how many a verb takes, in words.
+func arguments(most int) string {
+	return [...]string{"options are", "a sync or its source is", "a sync or its source, and a target are"}[most]
 }
 
-// find asks all whose state is kept, or those of a source and a target.
-func (c *controlLine) find(args []string) ([]controlled, error) {
-	if c.dir == "" {
-		c.dir = agent.DefaultStateDir()
+func (c *controlLine) setMost(v string) error {
+	if _, err := fmt.Sscan(v, &c.most); err != nil || c.most < 1 || c.most > 10000 {
+		return fmt.Errorf("%q is no number from 1 to 10000", v)
 	}
-	pairs, err := agent.Pairs(c.dir)
+	return nil
+}
+
+// codeOf is the exit code of what came of a question.
+func codeOf(err error) int {
+	switch {
+	case errors.Is(err, control.ErrNobody), errors.Is(err, errNone):
+		return codeStopped
+	case errors.Is(err, api.ErrSettings):
+		return int(syncer.CodeUsage)
+	case errors.Is(err, api.ErrNotThere), errors.Is(err, api.ErrPaused):
+		return int(syncer.CodePartial)
+	case errors.Is(err, context.DeadlineExceeded):
+		return int(syncer.CodeTimeout)
+	}
+	return int(syncer.CodeSocket)
+}
+
+// process is the one that serves the control socket.
+func (c *controlLine) process() *control.Client {
+	return control.Dial(cmp.Or(c.socket, defaultSocket()))
+}
+
+// nobodyThere says which socket nobody serves.
+func (c *controlLine) nobodyThere(err error) error {
+	if !errors.Is(err, control.ErrNobody) {
+		return err
+	}
+	return fmt.Errorf("%w at %q; another socket is named with --control=SOCKET", err, c.process().Path())
+}
+
+// defaultSocket is where an agent listens that was told nothing else.
+func defaultSocket() string {
+	if dir := os.Getenv(places.RunDirEnv); dir != "" {
+		return filepath.Join(dir, filepath.Base(control.DefaultSocket))
+	}
+	return control.DefaultSocket
+}
+
+// errNone says that there is nothing that the arguments name.
+var errNone = errors.New("nothing is known")
+
+// find asks all that the command line is about, and keeps of what they tell what its arguments name.
+func (c *controlLine) find() ([]asked, error) {
+	all, err := c.everyone()
 	if err != nil {
 		return nil, err
 	}
-	var list []controlled
+	var list []asked
+	var names []string
+	for _, a := range all {
+		for _, s := range a.agent.Syncs {
+			names = append(names, s.Name)
+		}
+		a.agent.Syncs = c.chosen(a.agent.Syncs)
+		if len(a.agent.Syncs) > 0 || len(c.args) == 0 {
+			list = append(list, a)
+		}
+	}
+	if len(list) > 0 {
+		return list, nil
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%w: no agent serves %q, and no lockstep --watch keeps its state in %q", errNone, c.process().Path(), c.stateDir())
+	}
+	slices.Sort(names)
+	return nil, fmt.Errorf("%w of %s; there %s", errNone, ofPair(c.args), listed(slices.Compact(names)))
+}
+
+func ofPair(args []string) string {
+	if len(args) == 1 {
+		return fmt.Sprintf("a sync or source %q", args[0])
+	}
+	return fmt.Sprintf("a sync or source %q with a target %q", args[0], args[1])
+}
+
+func listed(names []string) string {
+	const few = 8
+	verb := "are"
+	if len(names) == 1 {
+		verb = "is"
+	}
+	more := ""
+	if len(names) > few {
+		more, names = fmt.Sprintf(" and %d more", len(names)-few), names[:few]
+	}
+	for i := range names {
+		names[i] = syncer.Quote(names[i])
+	}
+	return verb + " " + strings.Join(names, ", ") + more
+}
+
+func (c *controlLine) stateDir() string { return cmp.Or(c.dir, agent.DefaultStateDir()) }
+
+// everyone asks the agent, and each pair that it has not told of. Beside an agent a pair that nobody runs is one
+// that was taken out of its config: it counts where it is named.
+func (c *controlLine) everyone() ([]asked, error) {
+	var list []asked
+	if c.socket != "" || c.dir == "" {
+		client := c.process()
+		switch a, err := client.Fetch(); {
+		case err == nil:
+			list = append(list, asked{client, a})
+		case c.socket != "" || !errors.Is(err, control.ErrNobody):
+			return nil, c.nobodyThere(err)
+		}
+	}
+	if c.socket != "" && c.dir == "" {
+		return list, nil
+	}
+	pairs, err := agent.Pairs(c.stateDir())
+	if err != nil {
+		return nil, err
+	}
+	told := map[[2]string]bool{}
+	note := func(a api.Agent) {
+		for _, s := range a.Syncs {
+			for _, t := range s.Targets {
+				told[[2]string{t.Source, t.Target}] = true
+			}
+		}
+	}
+	for _, a := range list {
+		note(a.agent)
+	}
+	besideAgent := len(list) > 0 && len(c.args) == 0
 	for _, p := range pairs {
-		if len(args) > 0 && args[0] != p.Source || len(args) > 1 && args[1] != p.Target {
+		if told[[2]string{p.Source, p.Target}] {
 			continue
 		}
-		one := controlled{control: agent.NewControl(p.Dir)}
-		one.status, err = one.control.Status()
-		switch {
-		case errors.Is(err, agent.ErrNobody):
-			one.status = api.Target{Source: p.Source, Target: p.Target, State: api.StateStopped, Text: "no lockstep keeps it in step"}
-		case err != nil:
+		client := control.Dial(p.Socket())
+		switch a, err := client.Fetch(); {
+		case err == nil:
+			list = append(list, asked{client, a})
+			note(a)
+		case !errors.Is(err, control.ErrNobody):
 			return nil, err
+		case !besideAgent:
+			list = append(list, asked{agent: stopped(p)})
 		}
-		list = append(list, one)
 	}
 	return list, nil
 }
 
-// runStatus shows how all are doing.
-func runStatus(c *controlLine, list []controlled) (int, error) {
-	code := 0
-	statuses := make([]api.Target, len(list))
-	for i, one := range list {
-		statuses[i] = one.status
-		switch one.status.State {
-		case api.StateStopped:
-			code = codeStopped
-		case api.StateRetrying, api.StatePartial, api.StateHeld:
-			if code == 0 {
-				code = int(syncer.CodePartial)
+// stopped is what can be said of a pair that nobody runs for.
+func stopped(p agent.Pair) api.Agent {
+	t := api.Target{Sync: p.Source, Source: p.Source, Target: p.Target, State: api.StateStopped, Text: "no lockstep keeps it in step"}
+	return api.Agent{Syncs: []api.Sync{{Name: p.Source, Source: p.Source, State: t.State, Text: t.Text, Targets: []api.Target{t}}}}
+}
+
+// chosen are those of syncs that the arguments name, with the targets that they name.
+func (c *controlLine) chosen(syncs []api.Sync) []api.Sync {
+	if len(c.args) == 0 {
+		return syncs
+	}
+	var list []api.Sync
+	for _, s := range syncs {
+		if c.args[0] != s.Name && c.args[0] != s.Source {
+			continue
+		}
+		if len(c.args) > 1 {
+			s.Targets = slices.DeleteFunc(slices.Clone(s.Targets), func(t api.Target) bool { return t.Target != c.args[1] })
+			if len(s.Targets) == 0 {
+				continue
+			}
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// target is the one that the arguments name; "" is all.
+func (c *controlLine) target() string {
+	if len(c.args) > 1 {
+		return c.args[1]
+	}
+	return ""
+}
+
+// each does something with each sync that is meant; without arguments once for all of a process (""). What is
+// not running is an error, after the others.
+func (c *controlLine) each(list []asked, do func(client *control.Client, sync string) error) (int, error) {
+	var idle []string
+	for _, one := range list {
+		if one.client == nil {
+			for _, s := range one.agent.Syncs {
+				idle = append(idle, label(&s.Targets[0]))
+			}
+			continue
+		}
+		syncs := []string{""}
+		if len(c.args) > 0 {
+			syncs = nil
+			for _, s := range one.agent.Syncs {
+				syncs = append(syncs, s.Name)
+			}
+		}
+		for _, s := range syncs {
+			if err := do(one.client, s); err != nil {
+				return codeOf(err), err
 			}
 		}
 	}
-	if c.json {
-		return code, printIndented(c.out, statuses)
+	if len(idle) > 0 {
+		return codeStopped, fmt.Errorf("no lockstep is running for %s", strings.Join(idle, ", "))
 	}
-	for i, s := range statuses {
-		if i > 0 {
-			fmt.Fprintln(c.out)
-		}
-		printStatus(c.out, &s)
+	return 0, nil
+}
+
+// label is a target in words, fit for a line.
+func label(t *api.Target) string {
+	s := syncer.Quote(t.Source) + " → " + syncer.Quote(t.Target)
+	if t.Sync != "" && t.Sync != t.Source {
+		s = syncer.Quote(t.Sync) + ": " + s
 	}
-	return code, nil
+	return s
 }
 
 func printIndented(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
-}
-
-// printStatus writes a few lines for people.
-func printStatus(w io.Writer, s *api.Target) {
-	fmt.Fprintf(w, "%s → %s\n", syncer.Quote(s.Source), syncer.Quote(s.Target))
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	defer t.Flush()
-	row := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "  %s\t%s\n", name, syncer.Quote(fmt.Sprintf(format, args...)))
-	}
-	row("state", "%s: %s", s.State, s.Text)
-	if e := s.Error; e != nil {
-		row("since", "%s, %d tries, the next in %s", ago(e.Since), e.Tries, max(time.Until(e.Next), 0).Round(time.Second))
-		if e.Remedy != "" {
-			row("remedy", "%s", e.Remedy)
-		}
-	}
-	if s.PID == 0 {
-		return
-	}
-	if s.Paths > 0 || s.InFlight > 0 {
-		row("queue", "%d to be pushed, %d on their way", s.Paths, s.InFlight)
-	}
-	if !s.Oldest.IsZero() {
-		row("behind", "%s", time.Since(s.Oldest).Round(time.Millisecond))
-	}
-	if !s.LastSuccess.IsZero() {
-		row("last push", "%s", ago(s.LastSuccess))
-	}
-	row("since start", "%s (pid %d): %d pushes, %d files, %d bytes sent for %d, %d deleted, %d failures", ago(s.Since), s.PID,
-		s.Totals.Pushes, s.Totals.Files, s.Totals.SentBytes, s.Totals.LiteralBytes+s.Totals.MatchedBytes, s.Totals.Deleted, s.Totals.Failures)
-	if v := s.Verify; v != nil {
-		row("verified", "%s", verifyText(v))
-	}
-	for i, f := range s.Failed {
-		if i == fewLines {
-			row("", "and %d more: lockstep failed", len(s.Failed)-i)
-			break
-		}
-		row("failed", "%s: %s", f.Path, f.Reason)
-	}
-	for i, h := range s.Held {
-		if i == fewLines {
-			row("", "and %d more", len(s.Held)-i)
-			break
-		}
-		row("held", "%s", heldText(h))
-	}
-}
-
-// fewLines is how many of a list a status shows.
-const fewLines = 5
-
-func verifyText(v *api.Verify) string {
-	when := "ended " + ago(v.Ended)
-	if v.Ended.IsZero() {
-		when = "goes on since " + v.Began.Format(time.TimeOnly)
-	}
-	return fmt.Sprintf("%s: %d names, %d mended, %d deleted", when, v.Names, v.Mended, v.Deleted)
-}
-
-func heldText(h api.Held) string {
-	if h.Names == 0 {
-		return fmt.Sprintf("%s: what the target has beyond the source there", h.Path)
-	}
-	return fmt.Sprintf("%s: %d names, since %s", h.Path, h.Names, h.Since.Format(time.DateTime))
-}
-
-func ago(t time.Time) string {
-	return time.Since(t).Round(time.Second).String() + " ago"
-}
-
-// runFailed lists the paths that are not on the targets.
-func runFailed(c *controlLine, list []controlled) (int, error) {
-	code, stopped := 0, false
-	if c.json {
-		all := map[string][]syncer.Failed{}
-		for _, one := range list {
-			all[one.status.Target] = one.status.Failed
-			if len(one.status.Failed) > 0 {
-				code = int(syncer.CodePartial)
-			}
-		}
-		return code, printIndented(c.out, all)
-	}
-	for _, one := range list {
-		stopped = stopped || one.status.State == api.StateStopped
-		for _, f := range one.status.Failed {
-			code = int(syncer.CodePartial)
-			fmt.Fprintf(c.out, "%s: %s: %s (%s; %d tries since %s, the next in %s)\n", syncer.Quote(one.status.Target), syncer.Quote(f.Path), syncer.Quote(f.Reason),
-				f.Class, f.Count, f.First.Format(time.DateTime), max(time.Until(f.Next), 0).Round(time.Second))
-		}
-	}
-	if stopped && code == 0 {
-		code = codeStopped
-	}
-	return code, nil
-}
-
-// runRelease lets held deletions go.
-func runRelease(c *controlLine, list []controlled) (int, error) {
-	return c.each(list, func(one controlled) error {
-		held, err := one.control.Release()
-		for _, h := range held {
-			fmt.Fprintf(c.out, "%s: released %s\n", syncer.Quote(one.status.Target), syncer.Quote(heldText(h)))
-		}
-		if err == nil && len(held) == 0 {
-			fmt.Fprintf(c.out, "%s: nothing is held\n", syncer.Quote(one.status.Target))
-		}
-		return err
-	})
-}
-
-// runResync has targets compared.
-func runResync(c *controlLine, list []controlled) (int, error) {
-	return c.each(list, func(one controlled) error {
-		err := one.control.Resync(c.checksum)
-		if err == nil {
-			fmt.Fprintf(c.out, "%s: is being compared; lockstep status tells how it goes\n", syncer.Quote(one.status.Target))
-		}
-		return err
-	})
-}
-
-// each does something with all that are running.
-func (c *controlLine) each(list []controlled, do func(controlled) error) (int, error) {
-	var stopped []string
-	for _, one := range list {
-		if one.status.State == api.StateStopped {
-			stopped = append(stopped, filepath.Clean(one.status.Source)+" → "+one.status.Target)
-			continue
-		}
-		if err := do(one); err != nil {
-			return int(syncer.CodeSocket), err
-		}
-	}
-	if len(stopped) > 0 {
-		return codeStopped, fmt.Errorf("no lockstep is running for %s", strings.Join(stopped, ", "))
-	}
-	return 0, nil
 }

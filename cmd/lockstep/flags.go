@@ -27,6 +27,7 @@ func parse(args []string, stdout io.Writer) (s *agent.Settings, done bool, err e
 	l := options.New(s)
 	l.On("help", "", func() { help = true })
 	l.On("version", "V", func() { version = true })
+	l.Text("control", "", &s.Control)
 	if err := l.Parse(args); err != nil {
 		return nil, false, err
 	}
@@ -61,9 +62,12 @@ func takePlaces(s *agent.Settings, args, further []string) error {
 }
 
 func versionText() string {
-	version := "(devel)"
+	return "lockstep " + version() + ", rsync protocol versions 30 to 32"
+}
+
+func version() string {
 	if bi, ok := debug.ReadBuildInfo(); ok && bi.Main.Version != "" {
-		version = bi.Main.Version
+		return bi.Main.Version
 	}
-	return "lockstep " + version + ", rsync protocol versions 30 to 32"
+	return "(devel)"
 }

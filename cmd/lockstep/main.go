@@ -61,12 +61,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	defer logging.Close()
 	defer reopenLog(logging)()
-	if err := agent.Watch(ctx, *s, stop, logging.Logger(), agent.PrintItem(s, stdout)); err != nil {
-		code := syncer.ExitCode(syncer.Report{}, err)
-		fmt.Fprintf(stderr, "lockstep: %v (code %d)\n", err, code)
-		return int(code)
+	v := serving{
+		options: agent.ServiceOptions{Version: version(), Process: agent.Process{Control: s.Control}, Log: logging.Logger(), Levels: logging.SetLevel, Items: agent.PrintItem(s, stdout)},
+		make:    func(o agent.ServiceOptions) (*agent.Service, error) { return agent.NewWatch(*s, o) },
 	}
-	return 0
+	return endCode(stderr, v.run(ctx, stop))
 }
 
 // logOptions are those of --watch; --quiet leaves what an operator should know.

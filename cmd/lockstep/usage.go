@@ -10,7 +10,11 @@ const usage = `lockstep keeps a directory in step with another one, here or on a
 
 Usage: lockstep [OPTION…] SRC DST
        lockstep check-path [OPTION…] [SRC] PATH…     does PATH take part, and why?
-       lockstep status, failed, release, resync    ask a lockstep --watch that is running
+       lockstep status, failed, queue, flush, pause, resume, resync, release, reload,
+                log-level, stop     ask a lockstep that is running, or tell it what to do
+       lockstep agent [-c FILE]    run the service: many syncs from one config file
+       lockstep check [-c FILE] [--offline]    will the config of a service do?
+       lockstep config [-c FILE] [SYNC]    what it comes to; lockstep schema, for editors
        lockstep sysctl [OPTION…] [DIR…]    the kernel's limits on watching: show, raise
        lockstep events [OPTION…] PATH…     tell what happens to files, as inotifywait does
 
@@ -43,6 +47,7 @@ Watching
       --verify-every=TIME compare with DST itself every so often, as 24h, and mend what
                           others changed there, a little at a time;
                           --verify-checksum: by content
+      --control=SOCKET    serve this control socket too: lockstep status --control=SOCKET
       --no-tune           leave the kernel's inotify limits alone
       --no-prewarm        open a connection to a daemon when it is needed, not ahead
       --user=NAME[:GROUP]

@@ -11,12 +11,23 @@ import (
 // verbs are what lockstep does beside replication, by the first argument. A source of such a name is
 // written ./NAME.
 var verbs = map[string]func(args []string, stdout, stderr io.Writer) int{
+	"agent":      runAgent,
+	"check":      runCheck,
 	"check-path": checkPath,
+	"config":     runConfig,
 	"events":     runEvents,
 	"failed":     controlVerb("failed", runFailed),
+	"flush":      controlVerb("flush", runFlush),
+	"log-level":  controlVerb("log-level", runLogLevel),
+	"pause":      controlVerb("pause", runPause),
+	"queue":      controlVerb("queue", runQueue),
 	"release":    controlVerb("release", runRelease),
+	"reload":     controlVerb("reload", runReload),
+	"resume":     controlVerb("resume", runResume),
 	"resync":     controlVerb("resync", runResync),
+	"schema":     runSchema,
 	"status":     controlVerb("status", runStatus),
+	"stop":       controlVerb("stop", runStop),
 	"sysctl":     runSysctl,
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 	"github.com/lockstep-sync/lockstep/watcher"
@@ -251,13 +252,13 @@ func startWatch(t *testing.T, source, target, replica string, v variant) *watchi
 		t.Fatal(err)
 	}
 	w := &watching{target: target, replica: replica, done: make(chan error, 1)}
-	log, err := s.NewLogger(w)
+	logging, err := logs.New(logs.Options{Level: s.LogLevel, Stderr: w})
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
-	go func() { w.done <- Watch(context.Background(), s, stop, log, nil) }()
+	go func() { w.done <- Watch(context.Background(), s, stop, logging.Logger(), nil) }()
 	return w
 }
 

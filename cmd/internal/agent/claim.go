@@ -2,6 +2,8 @@ package agent
 
 import (
 	"errors"
+	"reflect"
+	"slices"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 	"github.com/lockstep-sync/lockstep/syncer"
@@ -21,16 +23,44 @@ func (s *Settings) places() places.Sync {
 	}
 }
 
-// claim takes the targets for as long as the sync runs. Where others cannot be seen, warn gets why, and the
+// claim takes the targets of a sync for as long as it runs. Where others cannot be seen, warn gets why, and the
 // sync runs nevertheless.
-func (s *Settings) claim(warn func(error)) (release func(), err error) {
-	release, err = places.Claim(s.places())
-	switch {
-	case errors.Is(err, places.ErrTaken):
-		return nil, &syncer.Failure{Code: syncer.CodeFile, Err: err}
-	case err != nil:
-		warn(err)
-		return func() {}, nil
+func claim(targets []Settings, warn func(error)) (release func(), err error) {
+	var releases []func()
+	release = func() {
+		for _, r := range releases {
+			r()
+		}
+	}
+	for _, one := range together(targets) {
+		r, err := places.Claim(one)
+		switch {
+		case errors.Is(err, places.ErrTaken):
+			release()
+			return nil, &syncer.Failure{Code: syncer.CodeFile, Err: err}
+		case err != nil:
+			warn(err)
+		default:
+			releases = append(releases, r)
+		}
 	}
 	return release, nil
+}
+
+// together are the places of targets, those in one whose settings are the same as far as places go: a claim for
+// each target would have each look at all the others.
+func together(targets []Settings) (list []places.Sync) {
+	for i := range targets {
+		one := targets[i].places()
+		at := slices.IndexFunc(list, func(o places.Sync) bool {
+			o.Targets = one.Targets
+			return reflect.DeepEqual(o, one)
+		})
+		if at < 0 {
+			list = append(list, one)
+			continue
+		}
+		list[at].Targets = append(list[at].Targets, one.Targets...)
+	}
+	return list
 }

@@ -21,13 +21,20 @@ type feed struct {
 	// prepare has the last word about a batch; it may be left with nothing. Nil: all goes.
 	prepare func(syncer.Batch) syncer.Batch
 	verify  *verifier // what is to be done while the line is empty; may be nil
+	pause   *pause    // while it is on, nothing is given out; may be nil
+	// settled is told when a batch that was taken is left with nothing to be pushed; may be nil.
+	settled func()
+
+	kick chan struct{} // ends a hold; room for one
 
 	// The syncer's goroutine owns what follows.
-	hold    time.Time       // nothing is given out before
-	back    <-chan struct{} // unless this is closed
-	flushed bool            // stop was seen
-	failed  bool            // something could not be pushed since
-	later   map[string]bool // paths that wait for a time since
+	hold     time.Time         // nothing is given out before
+	back     <-chan struct{}   // unless this is closed
+	flushed  bool              // stop was seen
+	failed   bool              // something could not be pushed since
+	later    map[string]bool   // paths that wait for a time since
+	taken    []debounce.Change // what was taken from the line last; none of a slice of a verification
+	returned []syncer.Path     // what was given back of it
 
 	inFlight atomic.Int64 // paths of the batch that is being pushed: for the last report
 
@@ -39,7 +46,7 @@ type feed struct {
 var errIdle = errors.New("idle")
 
 func newFeed(line *debounce.Line, stop context.Context) *feed {
-	return &feed{line: line, stop: stop}
+	return &feed{line: line, stop: stop, kick: make(chan struct{}, 1)}
 }
 
 // Next implements syncer.Feed.
@@ -50,17 +57,24 @@ func (f *feed) Next(ctx context.Context) (syncer.Batch, error) {
 			return syncer.Batch{}, err
 		}
 		stopping := f.stop.Err() != nil
-		if stopping && f.drained() {
+		if stopping && (f.pause.is() || f.drained()) {
 			return syncer.Batch{}, io.EOF
 		}
 		got, err := f.next(ctx, stopping)
+		f.taken, f.returned = got.Changes, nil
 		b := syncer.Batch{}
 		switch {
+		case f.pause.is():
+			f.line.Defer(got, 0)
+			f.line.Done()
 		case err == nil:
 			f.inFlight.Store(int64(len(got.Changes)))
 			b = toSyncer(got)
 			if f.prepare != nil {
 				b = f.prepare(b)
+			}
+			if len(b.Paths) == 0 && f.settled != nil {
+				f.settled()
 			}
 		case errors.Is(err, errIdle):
 			b = f.verify.next(time.Now())
@@ -75,22 +89,33 @@ func (f *feed) Next(ctx context.Context) (syncer.Batch, error) {
 	}
 }
 
-// wait lets the time pass for which the target is left alone.
+// wait lets the time pass for which the target is left alone, and that of a pause.
 func (f *feed) wait(ctx context.Context) error {
-	d := time.Until(f.hold)
-	if d <= 0 {
-		return nil
+	if d := time.Until(f.hold); d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-f.back:
+		case <-f.kick:
+		case <-f.stop.Done():
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-f.back:
-	case <-f.stop.Done():
-	case <-ctx.Done():
+	f.pause.wait(ctx, f.stop)
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// hurry has a target that is left alone tried at once, if it is.
+func (f *feed) hurry() {
+	select {
+	case f.kick <- struct{}{}:
+	default:
+	}
 }
 
 // next waits for a batch, until stop comes while it is not known yet, or, with errIdle, until it is time to
@@ -102,6 +127,9 @@ func (f *feed) next(ctx context.Context, stopping bool) (debounce.Batch, error) 
 		defer context.AfterFunc(f.stop, func() { cancel(nil) })()
 		f.setWake(cancel)
 		defer f.setWake(nil)
+		if f.pause.is() {
+			cancel(nil)
+		}
 		if f.verify != nil {
 			if wait, ok := f.verify.due(time.Now()); ok {
 				if busy, _ := f.line.Pending(); busy > 0 {
@@ -158,6 +186,11 @@ func (f *feed) putOff(b syncer.Batch, after time.Duration) {
 			f.later[p.Name] = true
 		}
 	}
+	f.giveBack(b, after)
+}
+
+func (f *feed) giveBack(b syncer.Batch, after time.Duration) {
+	f.returned = append(f.returned, b.Paths...)
 	f.line.Defer(toDebounce(b), after)
 }
 
@@ -167,12 +200,16 @@ func (f *feed) Defer(b syncer.Batch, after time.Duration) {
 		return // its slice comes again
 	}
 	f.failed = f.failed || f.flushed && after >= time.Second/2
-	f.line.Defer(toDebounce(b), after)
+	f.giveBack(b, after)
 }
 
 // Hold implements syncer.Feed.
 func (f *feed) Hold(d time.Duration, back <-chan struct{}) {
 	f.failed = f.failed || f.flushed && d > 0
+	select {
+	case <-f.kick: // it was about an earlier one
+	default:
+	}
 	f.hold, f.back = time.Now().Add(d), back
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,10 @@ type gate struct {
 	// nil: nobody knows.
 	inside func(dir string) (names []string, isDir []bool, err error)
 
+	// shown is what was held and waited for its time when mu was let go last. Who asks for that does not wait for the
+	// disk, as who holds mu may.
+	shown atomic.Pointer[shownDeletions]
+
 	mu sync.Mutex // guards what follows
 	d  *deletions
 	// Of the batch that is being pushed.
@@ -32,6 +37,18 @@ type gate struct {
 	allowed int64            // names that may go
 	freed   bool             // it has something that was released
 	closed  bool             // it deletes nothing, so that what it does not delete is not held
+}
+
+// shownDeletions is what others see of deletions.
+type shownDeletions struct {
+	held    []api.Held
+	waiting int
+}
+
+// unlock shows what became of it, and lets mu go.
+func (g *gate) unlock() {
+	g.shown.Store(&shownDeletions{g.d.list(), len(g.d.waiting)})
+	g.mu.Unlock()
 }
 
 // passed is what became of a batch.
@@ -51,7 +68,7 @@ type deferred struct {
 // pass looks at each path of b: what is gone from the source is judged. A path that is there passes.
 func (g *gate) pass(now time.Time, b syncer.Batch) passed {
 	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.unlock()
 	g.begin()
 	if !g.deletes || !g.d.active() {
 		return passed{batch: b}
@@ -103,7 +120,7 @@ func (g *gate) pass(now time.Time, b syncer.Batch) passed {
 			p.later = append(p.later, deferred{path, v.wait})
 		}
 	}
-	g.looks(&p)
+	g.looks(now, &p)
 	g.bound(now, &p, total)
 	return p
 }
@@ -116,12 +133,12 @@ func (g *gate) begin() {
 // verify bounds what a look at the target may delete.
 func (g *gate) verify(now time.Time, b syncer.Batch) passed {
 	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.unlock()
 	g.begin()
 	p := passed{batch: b}
 	if g.deletes && g.d.active() {
 		_, total, _ := g.count(".")
-		g.looks(&p)
+		g.looks(now, &p)
 		g.bound(now, &p, total)
 	}
 	return p
@@ -180,7 +197,7 @@ func isGone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(er
 // should have.
 func (g *gate) pushed(now time.Time, b *syncer.Batch, rep *syncer.Report) (stopped []api.Held) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.unlock()
 	if more := rep.Stats.Deleted - g.allowed; more > 0 && !g.freed {
 		g.d.spend(now, more)
 	}
@@ -215,7 +232,7 @@ func (g *gate) pushed(now time.Time, b *syncer.Batch, rep *syncer.Report) (stopp
 // release lets go what is held, and tells what that is.
 func (g *gate) release() []api.Held {
 	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.unlock()
 	return g.d.release()
 }
 
@@ -228,16 +245,18 @@ func (g *gate) isFree(path string) bool {
 
 // held is what is held now.
 func (g *gate) held() []api.Held {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.d.list()
+	if s := g.shown.Load(); s != nil {
+		return s.held
+	}
+	return nil
 }
 
 // waiting is how many names are gone and wait for their time.
 func (g *gate) waiting() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.d.waiting)
+	if s := g.shown.Load(); s != nil {
+		return s.waiting
+	}
+	return 0
 }
 
 // news says whether what is to be kept has changed since it was asked last.
@@ -264,7 +283,7 @@ func (g *gate) save() gateState {
 
 func (g *gate) load(s gateState) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.unlock()
 	for _, h := range s.Held {
 		if h.Names > 0 {
 			g.d.held[h.Path] = h

@@ -213,3 +213,21 @@ func TestVerifier(t *testing.T) {
 		t.Error(wait)
 	}
 }
+
+// A subtree that is told of takes the place of a name in the queue that waits for --delete-delay: the name comes again.
+func TestGateSwallowed(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{root: root, deletes: true, d: newDeletions(Limit{}, time.Minute),
+		count: func(string) (int64, int64, bool) { return 1, 10, true }}
+	g.pass(noon, syncer.Batch{Paths: []syncer.Path{{Name: "d/gone"}}})
+	for _, tree := range []string{".", "d"} {
+		p := g.pass(noon.Add(20*time.Second), syncer.Batch{Paths: []syncer.Path{{Name: tree, Tree: true}}})
+		want := []deferred{{syncer.Path{Name: "d/gone", Content: true}, 40 * time.Second}}
+		if diff := cmp.Diff(want, p.later, cmp.AllowUnexported(deferred{})); diff != "" {
+			t.Errorf("%s: %s", tree, diff)
+		}
+	}
+}

@@ -187,7 +187,7 @@ func TestJournalOutage(t *testing.T) {
 	if len(failed) != 11 { // one a minute, and one for the other class
 		t.Errorf("%d lines in ten minutes", len(failed))
 	}
-	want := map[string]any{"error": "error 1", "class": "transient", "remedy": "mend it", "code": int64(10),
+	want := map[string]any{"error": "error 1", "class": "transient", "remedy": "mend it", "code": int64(10), "rsync": "error in socket IO (code 10)",
 		"paths": int64(17), "attempt": int64(1), "down": time.Duration(0), "retry_in": time.Duration(0)}
 	if diff := cmp.Diff(want, failed[0].ContextMap()); diff != "" {
 		t.Errorf("the first line (-want +got):\n%s", diff)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
+	"github.com/lockstep-sync/lockstep/cmd/internal/control"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -76,12 +77,33 @@ func (k *kept) has(name string) bool {
 	return err == nil
 }
 
-func (k *kept) control() (c *Control) {
+// pairControl asks the socket of a pair, which has one target.
+type pairControl struct{ *control.Client }
+
+func (c *pairControl) Status() (api.Target, error) {
+	a, err := c.Fetch()
+	if err != nil {
+		return api.Target{}, err
+	}
+	return a.Syncs[0].Targets[0], nil
+}
+
+func (c *pairControl) Release() ([]api.Held, error) {
+	r, err := c.Client.Release("", "")
+	if err != nil {
+		return nil, err
+	}
+	return r[0].Held, nil
+}
+
+func (c *pairControl) Resync(checksum bool) error { return c.Client.Resync("", "", "", checksum) }
+
+func (k *kept) control() (c *pairControl) {
 	k.t.Helper()
 	k.until("there is a state", func() bool {
 		pairs, err := Pairs(k.state)
 		if err == nil && len(pairs) == 1 {
-			c = NewControl(pairs[0].Dir)
+			c = &pairControl{control.Dial(pairs[0].Socket())}
 		}
 		return c != nil
 	})

@@ -51,7 +51,7 @@ const (
 	keyDeletions = "deletions" // gateState
 	keyVerified  = "verified"  // api.Verify
 	keyRunning   = "running"   // whether a run began that has not ended
-	keyBegan     = "began"     // when the first run began since the target was known
+	keyBegan     = "began"     // when the last run began that knew the target, or the first one of those that did not
 )
 
 // memory is what a replica knows of its target from run to run. The methods of a nil memory do nothing.
@@ -65,6 +65,7 @@ type memory struct {
 	running bool          // this run began
 	since   time.Time     // keyBegan of earlier runs
 	begun   bool          // the whole tree was told of
+	whole   bool          // and is compared with the target itself, which is not done
 	push    *state.Push   // of the batch that is being pushed
 	batch   []syncer.Path // its paths
 	failed  error         // why what goes on cannot be noted: told
@@ -266,12 +267,14 @@ var errTooMany = errors.New("too many differ")
 func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer.Batch {
 	root := syncer.Path{Name: ".", Tree: true}
 	at := slices.IndexFunc(b.Paths, func(p syncer.Path) bool { return p.Name == root.Name && p.Tree })
-	if !m.is() || m.begun || at < 0 {
+	if !m.is() || m.begun && !m.whole || at < 0 {
 		return b
 	}
-	m.begun = true
-	if !m.known() {
-		b.Since = m.since // what was pushed before may have been rewritten while nobody looked
+	// What was pushed before may have been rewritten while nobody looked. That holds until the tree has arrived,
+	// however often it is tried.
+	b.Since = m.since
+	m.begun, m.whole = true, m.whole || !m.known()
+	if m.whole {
 		return b
 	}
 	paths := slices.Delete(slices.Clone(b.Paths), at, at+1)
@@ -287,8 +290,10 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer
 	switch {
 	case errors.Is(err, errTooMany):
 		m.log.Info("so much differs that everything is compared with the target", zap.Int("more_than", narrowMost))
+		m.whole = true
 		return b
 	case errors.Is(err, state.ErrRebuilt):
+		m.whole = true
 		m.trouble(err)
 		return b
 	case err != nil:
@@ -300,7 +305,7 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer
 	}
 	m.log.Info("compared with what the target was last brought to", zap.Int64("entries", scan.Entries),
 		zap.Int64("differ", scan.Differs), zap.Duration("took", rounded(scan.Took)))
-	b.Paths = paths
+	b.Paths, b.Since = paths, time.Time{}
 	return b
 }
 
@@ -326,7 +331,13 @@ func (m *memory) begin(ctx context.Context, b *syncer.Batch) {
 // end is called after it, with what did not arrive of what was pushed. Of a batch the syncer may have left out
 // what waits for its time.
 func (m *memory) end(arrived bool, pushed []syncer.Path, failed []state.Path) {
-	if !m.is() || m.push == nil {
+	if !m.is() {
+		return
+	}
+	if slices.ContainsFunc(pushed, func(p syncer.Path) bool { return p.Tree && p.Name == "." }) {
+		m.whole = false
+	}
+	if m.push == nil {
 		return
 	}
 	if arrived {

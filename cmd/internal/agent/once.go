@@ -45,7 +45,7 @@ func once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 	}
 	defer push.Close() // nothing is kept after one push
 	if !s.DryRun {
-		release, err := s.claim(func(err error) { // no concern of most
+		release, err := claim([]Settings{s}, func(err error) { // no concern of most
 			if s.Verbose == 0 {
 				return
 			}
@@ -75,18 +75,7 @@ func once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 	case err != nil:
 		p.error(fmt.Errorf("%w (code %d)", err, code))
 	case code != syncer.CodeOK:
-		p.error(fmt.Errorf("%s (code %d)", codeText(code), code))
+		p.error(fmt.Errorf("%s (code %d)", code.Words(), code))
 	}
 	return code
-}
-
-// codeText says what an exit code of a push that reached its end means.
-func codeText(c syncer.Code) string {
-	switch c {
-	case syncer.CodeVanished:
-		return "some files vanished before they could be sent"
-	case syncer.CodeMaxDelete:
-		return "the --max-delete limit stopped deletions"
-	}
-	return "some files could not be brought over (see the errors before)"
 }

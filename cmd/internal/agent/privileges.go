@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -76,17 +77,10 @@ func (s *Settings) writes(target string) []string {
 }
 
 // handOver gives what is kept of each target to the user that the process becomes.
-func (all replicas) handOver(s *Settings) error {
-	if s.User == "" {
-		return nil
-	}
-	user, err := confine.ParseUser(s.User)
-	if err != nil {
-		return err
-	}
+func (all replicas) handOver(user *confine.User) error {
 	for _, r := range all {
 		if err := r.memory.giveTo(user.UID, user.GID); err != nil {
-			return fmt.Errorf("--user=%s: hand over the state: %w", s.User, err)
+			return fmt.Errorf("--user=%s: hand over the state: %w", user, err)
 		}
 	}
 	return nil
@@ -98,6 +92,10 @@ func (s *Settings) confine() (confine.Report, error) {
 	if err != nil {
 		return confine.Report{}, err
 	}
+	return apply(n)
+}
+
+func apply(n confine.Needs) (confine.Report, error) {
 	plan := confine.Decide(n)
 	rep, err := plan.Apply()
 	if err != nil {
@@ -106,8 +104,54 @@ func (s *Settings) confine() (confine.Report, error) {
 	return rep, nil
 }
 
-// tunesFirst says that kernel limits must be raised before the user is changed, who could not.
-func (s *Settings) tunesFirst() bool { return s.Watch && !s.NoTune && s.User != "" }
+// needs are what the process has to be able to do for all syncs.
+func (p *Process) needs(syncs []SyncConfig) (confine.Needs, error) {
+	n := confine.Needs{Level: cmp.Or(p.Confine, confine.Off), Inotify: true}
+	for i := range syncs {
+		for k := range syncs[i].Targets {
+			one, err := syncs[i].Targets[k].needs()
+			if err != nil {
+				return n, err
+			}
+			n = add(n, one)
+		}
+		n.Exec = n.Exec || syncs[i].Hooks.Any()
+	}
+	for _, file := range []string{p.LogFile, p.Control, p.Listen} {
+		if strings.HasPrefix(file, "/") {
+			n.Write = append(n.Write, filepath.Dir(file))
+		}
+	}
+	for _, file := range []string{p.ListenCert, p.ListenKey, p.ListenClientCA, p.ListenToken} {
+		if file != "" {
+			n.Read = append(n.Read, filepath.Dir(file))
+		}
+	}
+	var err error
+	if p.User != "" {
+		n.User, err = confine.ParseUser(p.User)
+	}
+	return n, err
+}
+
+// add is what both need.
+func add(n, o confine.Needs) confine.Needs {
+	n.Watch, n.Fanotify, n.Inotify, n.Tune = n.Watch || o.Watch, n.Fanotify || o.Fanotify, n.Inotify && o.Inotify, n.Tune || o.Tune
+	n.Exec, n.Local, n.Secret = n.Exec || o.Exec, n.Local || o.Local, n.Secret || o.Secret
+	n.Owners, n.Devices, n.Xattrs, n.Atimes = n.Owners || o.Owners, n.Devices || o.Devices, n.Xattrs || o.Xattrs, n.Atimes || o.Atimes
+	n.ReadsAnywhere = n.ReadsAnywhere || o.ReadsAnywhere
+	for _, dir := range o.Read {
+		if !slices.Contains(n.Read, dir) {
+			n.Read = append(n.Read, dir)
+		}
+	}
+	for _, dir := range o.Write {
+		if !slices.Contains(n.Write, dir) {
+			n.Write = append(n.Write, dir)
+		}
+	}
+	return n
+}
 
 // logPrivileges tells once what the process may still do.
 func logPrivileges(log *zap.Logger, rep confine.Report) {

@@ -32,15 +32,23 @@ type replica struct {
 	gate   *gate
 	verify *verifier
 	record *record
+	pause  *pause // its sync's
+	env    *environment
+	teller *teller
+	gone   chan struct{} // closed when it does not run any more
+
+	flushes flushes
+
 	lost   bool              // what is kept beside the index is to be kept again
 	around []debounce.Change // directories that the last run, which was killed, may have left something in
 	all    bool              // it may have done so anywhere
 }
 
-func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica, error) {
-	log = log.With(zap.String("root", s.Source), zap.String("target", s.Target))
-	r := &replica{s: s, log: log, j: newJournal(log), record: newRecord(&s)}
-	cfg, err := s.config(syncer.Sink{Item: items, Message: r.j.says, SSH: r.j.sshSays})
+// newReplica opens what is known of a target of u. It runs until drain is done and nothing is left.
+func newReplica(s Settings, u *unit, drain context.Context) (*replica, error) {
+	log := u.log.Named("push").With(zap.String("root", s.Source), zap.String("target", s.Target))
+	r := &replica{s: s, log: log, j: newJournal(log), record: newRecord(u.cfg.Name, &s), pause: u.pause, env: u.env, teller: newTeller(u, &s), gone: make(chan struct{})}
+	cfg, err := s.config(syncer.Sink{Item: u.env.items, Message: r.j.says, SSH: r.j.sshSays})
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +60,6 @@ func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica,
 		return nil, err
 	}
 	r.j.push, r.j.pending = r.push, r.pending
-	r.j.pending = func() int { paths, _ := r.line.Pending(); return paths }
 	r.line = debounce.NewLine(debounce.Config{Settle: orNone(s.Settle), MaxDelay: orNone(s.MaxDelay), Quiet: quietFor(s.Quieter)})
 	r.gate = &gate{root: r.push.WatchRoot(), deletes: s.Delete, count: r.memory.count, d: newDeletions(s.DeleteLimit, s.DeleteDelay)}
 	if r.memory.is() {
@@ -65,6 +72,9 @@ func newReplica(s Settings, log *zap.Logger, items func(syncer.Item)) (*replica,
 			r.putOff(&p)
 			r.record.pushing(b)
 		}}
+	r.feed = newFeed(r.line, drain)
+	r.feed.verify, r.feed.pause = r.verify, r.pause
+	r.feed.settled = func() { r.settled(round{taken: r.feed.taken, back: r.feed.returned, arrived: true}) }
 	r.recall()
 	return r, nil
 }
@@ -129,12 +139,11 @@ func (r *replica) close() {
 	r.memory.close()
 }
 
-// run pushes until drain is done and nothing is left, or until ctx ends.
-func (r *replica) run(ctx, drain context.Context) error {
+// run pushes until it is drained, or until ctx ends.
+func (r *replica) run(ctx context.Context) error {
+	defer close(r.gone)
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
-	r.feed = newFeed(r.line, drain)
-	r.feed.verify = r.verify
 	r.memory.runs()
 	r.feed.prepare = func(b syncer.Batch) syncer.Batch { return r.prepare(ctx, b) }
 	if len(r.around) > 0 || r.all {
@@ -148,7 +157,7 @@ func (r *replica) run(ctx, drain context.Context) error {
 		defer late.Stop()
 	}
 	var g errgroup.Group
-	if r.memory.is() {
+	if r.memory.is() && r.env.pairs != nil {
 		g.Go(func() error { return r.control(serving, r.memory.store.Dir()) })
 	}
 	g.Go(func() error {
@@ -182,6 +191,9 @@ func (r *replica) prepare(ctx context.Context, b syncer.Batch) syncer.Batch {
 			r.idle()
 			return b
 		}
+		if r.veto(ctx, &b) {
+			return b
+		}
 		r.memory.begin(ctx, &b)
 	}
 	r.record.pushing(&b)
@@ -211,6 +223,7 @@ func (r *replica) tellHeld(held []api.Held) {
 	for _, h := range held {
 		names += h.Names
 	}
+	r.teller.held(held)
 	r.log.Error("deletions are held: they are more than --max-delete allows within an hour; lockstep release lets them go, and what comes back is held no more",
 		zap.Int("paths", len(held)), zap.Int64("names", names), zap.Stringer("max_delete", r.s.DeleteLimit), zap.String("first", held[0].Path))
 }
@@ -232,19 +245,52 @@ func (r *replica) idle() {
 
 // observe takes what came of a push.
 func (r *replica) observe(o syncer.Outcome) {
-	r.record.pushed(&o)
+	r.note(&o)
+	r.teller.outcome(&o, r.push.Failed())
+	if !o.Batch.Verify {
+		r.settled(r.round(&o))
+	}
+}
+
+// round is what a push means to those who wait for it. What changed or vanished while it was read is there as it was
+// after they began to wait.
+func (r *replica) round(o *syncer.Outcome) round {
+	rd := round{taken: r.feed.taken, back: r.feed.returned, arrived: o.Err == nil, err: r.record.failing()}
+	if o.Err != nil {
+		return rd
+	}
+	fresh := map[string]bool{}
+	for _, name := range o.Report.Changed {
+		fresh[name] = true
+	}
+	for _, p := range o.Report.Problems {
+		fresh[p.Path] = p.Vanished()
+	}
+	for _, f := range o.Failed {
+		delete(fresh, f.Path)
+	}
+	rd.back = slices.DeleteFunc(slices.Clone(rd.back), func(p syncer.Path) bool { return fresh[p.Name] })
+	if r.s.Delete && r.push.Suspect() {
+		rd.err = &api.Error{Class: syncer.ClassOperator.String(), Text: "the source was empty at the start, so that nothing is deleted", Remedy: "restart with --allow-empty if it is meant to be empty"}
+	}
+	return rd
+}
+
+// note takes down what came of a push.
+func (r *replica) note(o *syncer.Outcome) {
+	r.record.pushed(o)
 	if o.Batch.Verify {
-		r.verify.pushed(time.Now(), &o)
+		r.verify.pushed(time.Now(), o)
 	}
 	if o.Err != nil {
 		r.memory.end(false, nil, nil)
-		r.j.observe(o)
+		r.j.observe(*o)
 		return
 	}
 	stopped := r.gate.pushed(time.Now(), &o.Batch, &o.Report)
 	// A source that was not trusted with deletions has not brought about what it says.
 	arrived := !o.Report.Partial && !r.push.Suspect()
-	r.memory.end(arrived, o.Batch.Paths, failedPaths(&o, stopped))
+	r.memory.end(arrived, o.Batch.Paths, failedPaths(o, stopped))
 	r.memory.keepPlaces(r.push, r.s.Target)
 	r.keepGate(r.lost || o.Report.Stats.Deleted > 0 && r.s.DeleteLimit.any())
 	r.tellHeld(stopped)
@@ -252,7 +298,7 @@ func (r *replica) observe(o syncer.Outcome) {
 		r.lost = false
 		r.memory.keep(keyFailed, r.push.Failed())
 	}
-	r.j.observe(o)
+	r.j.observe(*o)
 	if r.verify.dirs == nil && r.push.Sliced() && r.memory.known() {
 		r.verify.dirs = r.memory.store.Dirs
 	}
@@ -331,9 +377,7 @@ func (r *replica) pending() int {
 // tellEnd is the last line of its log.
 func (r *replica) tellEnd() {
 	left, oldest := r.line.Pending()
-	if r.feed != nil {
-		left += int(r.feed.inFlight.Load())
-	}
+	left += int(r.feed.inFlight.Load())
 	if left == 0 {
 		r.log.Info("stopped, everything is sent")
 		return

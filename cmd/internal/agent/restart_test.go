@@ -19,6 +19,7 @@ func TestRestartChaos(t *testing.T) {
 		"plain": func(*Settings) {},
 		"held":  func(s *Settings) { s.DeleteLimit = Limit{Set: true, Names: 30} },
 		"delay": func(s *Settings) { s.DeleteDelay = time.Hour },
+		"soon":  func(s *Settings) { s.DeleteDelay, s.DeleteLimit = 300*time.Millisecond, Limit{Set: true, Names: 1e6} },
 	} {
 		t.Run(name, func(t *testing.T) { restartChaos(t, name, set) })
 	}

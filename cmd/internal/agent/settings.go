@@ -64,7 +64,8 @@ type Settings struct {
 	DeleteLimit    Limit         // --max-delete; in --watch for any hour
 	DeleteDelay    time.Duration // how long a name must have been gone before it is deleted
 
-	User string // to become: NAME[:GROUP]
+	Control string // a control socket beside those of --state-dir; "" is none
+	User    string // to become: NAME[:GROUP]
 	// Confine is how much is taken from the process: auto, strict or off. Empty is off: what is
 	// taken is taken from all that the process does, so it is asked for by a main.
 	Confine                string

@@ -15,7 +15,7 @@ import (
 
 // looks finds what looks at directories would find to be gone, without anybody having judged it: it is spared, and
 // judged by itself. What was released is looked at alone, since no limit bounds that.
-func (g *gate) looks(p *passed) {
+func (g *gate) looks(now time.Time, p *passed) {
 	for _, path := range p.batch.Paths {
 		g.freed = g.freed || g.d.isFree(path.Name)
 	}
@@ -24,6 +24,7 @@ func (g *gate) looks(p *passed) {
 			g.goes(name) // what is back is spared no more: a look may be all that tells of it
 		}
 	}
+	g.swallowed(now, p)
 	paths := p.batch.Paths
 	p.batch.Paths = nil
 	for _, path := range paths {
@@ -37,6 +38,16 @@ func (g *gate) looks(p *passed) {
 	}
 	for _, name := range p.lost {
 		p.later = append(p.later, deferred{syncer.Path{Name: name}, 0})
+	}
+}
+
+// swallowed has what waits for --delete-delay come again: a subtree that was told of meanwhile has taken its place in the
+// queue, and is pushed without it.
+func (g *gate) swallowed(now time.Time, p *passed) {
+	for _, name := range slices.Sorted(maps.Keys(g.d.waiting)) {
+		if covered(p.batch.Paths, name) {
+			p.later = append(p.later, deferred{syncer.Path{Name: name, Content: true}, max(g.d.delay-now.Sub(g.d.waiting[name]), 0)})
+		}
 	}
 }
 

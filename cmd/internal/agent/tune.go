@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,13 +12,29 @@ import (
 	"github.com/lockstep-sync/lockstep/sysctl"
 )
 
-// tune raises the kernel's inotify limits to what root needs. What it may not raise it
-// tells, with the lines that an operator can put into /etc/sysctl.d, and goes on.
-func tune(ctx context.Context, root string, excluded func(string, bool) bool, log *zap.Logger) {
-	start := time.Now()
+// tuner raises the kernel's inotify limits to what all sources of the process need.
+type tuner struct {
+	log *zap.Logger
+
+	mu   sync.Mutex     // guards dirs, and that one raises them at a time
+	dirs map[string]int // by root
+}
+
+func newTuner(log *zap.Logger) *tuner { return &tuner{log: log, dirs: map[string]int{}} }
+
+// tune raises them to what root needs beside the others. What it may not raise it tells, with the lines that an
+// operator can put into /etc/sysctl.d, and goes on.
+func (t *tuner) tune(ctx context.Context, root string, excluded func(string, bool) bool) {
+	start, log := time.Now(), t.log
 	dirs, err := sysctl.CountDirectories(ctx, root, excluded)
 	if err != nil {
 		log.Warn("the directories below the root could not be counted", zap.Error(err))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dirs[root], dirs = dirs, 0
+	for _, n := range t.dirs {
+		dirs += n
 	}
 	limits, err := sysctl.Read("")
 	if err != nil {

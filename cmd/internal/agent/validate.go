@@ -25,6 +25,14 @@ func (s *Settings) Validate() error {
 	return errors.Join(c.errs...)
 }
 
+// Misplaced is an option that is of no use to the targets, as they are of another kind, or beside the other options.
+type Misplaced struct {
+	Option string // as on a command line, maybe with a value
+	why    error
+}
+
+func (m *Misplaced) Error() string { return m.why.Error() }
+
 // checkTargets checks each target, and the options that are for one kind of them: each must be of use
 // to one target at least.
 func (s *Settings) checkTargets(c *checker) {
@@ -48,7 +56,7 @@ func (s *Settings) checkTargets(c *checker) {
 		for _, err := range kind.errs { // an option is named first
 			option, _, _ := strings.Cut(err.Error(), " ")
 			if useless[option]++; useless[option] == len(list) {
-				c.errs = append(c.errs, err)
+				c.errs = append(c.errs, &Misplaced{Option: option, why: err})
 			}
 		}
 	}
@@ -63,6 +71,15 @@ type checker struct{ errs []error }
 func (c *checker) check(bad bool, format string, args ...any) {
 	if bad {
 		c.errs = append(c.errs, fmt.Errorf(format, args...))
+	}
+}
+
+// idle is check for an option, named first, that does nothing beside the others.
+func (c *checker) idle(bad bool, format string, args ...any) {
+	if bad {
+		err := fmt.Errorf(format, args...)
+		option, _, _ := strings.Cut(err.Error(), " ")
+		c.errs = append(c.errs, &Misplaced{Option: option, why: err})
 	}
 }
 
@@ -90,7 +107,7 @@ func (s *Settings) checkWatch(c *checker) {
 			{"--poll-interval", s.PollInterval != d.PollInterval}, {"--index=off", s.NoIndex}, {"--delete-unmounted", s.DeleteUnmounted},
 			{"--state-dir", s.StateDir != ""}, {"--verify-every", s.VerifyEvery != 0}, {"--verify-checksum", s.VerifyChecksum},
 			{"--delete-delay=TIME", s.DeleteDelay != 0}, {"--max-delete=" + s.DeleteLimit.String(), s.DeleteLimit.Percent > 0},
-			{"--new-source", s.NewSource}, {"--log-file", s.LogFile != ""},
+			{"--new-source", s.NewSource}, {"--control", s.Control != ""}, {"--log-file", s.LogFile != ""},
 		}, "is for --watch")
 	}
 	c.check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")
@@ -120,12 +137,12 @@ func (s *Settings) checkValues(c *checker) {
 	c.check(s.Settle < 0, "--settle %v is negative", s.Settle)
 	c.check(s.MaxDelay < 0, "--max-delay %v is negative", s.MaxDelay)
 	c.check(s.PollInterval <= 0, "--poll-interval %v: it is a time above zero, as 10s", s.PollInterval)
-	c.check(s.DeleteUnmounted && !s.Delete, "--delete-unmounted does nothing without --delete")
+	c.idle(s.DeleteUnmounted && !s.Delete, "--delete-unmounted does nothing without --delete")
 	c.check(!slices.Contains([]string{watcher.BackendAuto, watcher.BackendInotify, watcher.BackendFanotify}, s.WatchBackend),
 		"--watch-backend %q: it is auto, inotify or fanotify", s.WatchBackend)
 	c.check(s.VerifyEvery < 0, "--verify-every %v is negative", s.VerifyEvery)
 	c.check(s.DeleteDelay < 0, "--delete-delay %v is negative", s.DeleteDelay)
-	c.check(s.DeleteDelay > 0 && !s.Delete, "--delete-delay=%v does nothing without --delete", s.DeleteDelay)
+	c.idle(s.DeleteDelay > 0 && !s.Delete, "--delete-delay=%v does nothing without --delete", s.DeleteDelay)
 	c.check(s.DeleteDelay > 0 && s.StateDir == NoState, "--delete-delay=%v needs a --state-dir: without one nobody knows what a target had", s.DeleteDelay)
 	c.check(s.DeleteLimit.Percent > 0 && s.StateDir == NoState, "--max-delete=%v needs a --state-dir: without one nobody knows how much a target has", s.DeleteLimit)
 	c.check(s.Grace < 0, "--grace %v is negative", s.Grace)

@@ -82,7 +82,31 @@ func (v *verifier) next(now time.Time) syncer.Batch {
 	return b
 }
 
+// cut makes a slice. The index is read while nobody has to wait for that.
 func (v *verifier) cut(now time.Time) (syncer.Batch, error) {
+	b, after := v.turn(now)
+	if v.dirs == nil {
+		return b, nil
+	}
+	names, until := int64(0), after
+	err := v.dirs(after, func(d state.DirEntries) bool {
+		b.Paths = append(b.Paths, syncer.Path{Name: d.Dir, Level: true})
+		for _, name := range d.Empty {
+			b.Paths = append(b.Paths, syncer.Path{Name: path.Join(d.Dir, name), Level: true})
+		}
+		until = d.Dir
+		names += d.Entries + 1
+		return names < sliceNames
+	})
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.slice, v.until = names, until
+	return b, err
+}
+
+// turn begins a verification unless one is on. It gives the directory that the next slice comes after, or where
+// there are no slices the batch itself.
+func (v *verifier) turn(now time.Time) (b syncer.Batch, after string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.on {
@@ -90,25 +114,11 @@ func (v *verifier) cut(now time.Time) (syncer.Batch, error) {
 		v.on, v.asked, v.after, v.until = true, false, "", ""
 		v.now = api.Verify{Began: now, Checksum: v.deep}
 	}
-	b := syncer.Batch{Verify: true, Checksum: v.deep}
-	if v.dirs == nil {
-		if v.after == "" {
-			b.Paths, v.until = []syncer.Path{{Name: ".", Tree: true}}, "."
-		}
-		return b, nil
+	b = syncer.Batch{Verify: true, Checksum: v.deep}
+	if v.dirs == nil && v.after == "" {
+		b.Paths, v.until = []syncer.Path{{Name: ".", Tree: true}}, "."
 	}
-	names := int64(0)
-	err := v.dirs(v.after, func(d state.DirEntries) bool {
-		b.Paths = append(b.Paths, syncer.Path{Name: d.Dir, Level: true})
-		for _, name := range d.Empty {
-			b.Paths = append(b.Paths, syncer.Path{Name: path.Join(d.Dir, name), Level: true})
-		}
-		v.until = d.Dir
-		names += d.Entries + 1
-		return names < sliceNames
-	})
-	v.slice = names
-	return b, err
+	return b, v.after
 }
 
 // pushed takes what came of a slice: one that failed is pushed again.

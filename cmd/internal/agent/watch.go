@@ -24,43 +24,32 @@ var errGrace = errors.New("the grace time is over")
 // Watch keeps the targets in step until stop is done; then it pushes what is pending
 // within the grace time and returns nil. An error means that it could not begin.
 func Watch(ctx context.Context, s Settings, stop context.Context, log *zap.Logger, items func(syncer.Item)) error {
-	release, err := s.claim(func(err error) {
-		log.Warn("whether another sync writes to the same place is not known", zap.Error(err))
-	})
+	v, err := NewWatch(s, ServiceOptions{Log: log, Items: items})
 	if err != nil {
 		return err
 	}
-	defer release()
-	all, err := newReplicas(s, log, items)
-	if err != nil {
-		return err
-	}
-	defer all.close()
-	watch, err := watcher.New(all.watching(s, log))
-	if err != nil {
-		return fmt.Errorf("watch %q: %w", all.root(), err)
-	}
-	if s.tunesFirst() {
-		tune(ctx, all.root(), all.excluded, log)
-	}
-	if err := all.handOver(&s); err != nil {
-		return err
-	}
-	rights, err := s.confine()
-	if err != nil {
-		return err
-	}
-	logPrivileges(log, rights)
-	return all.run(ctx, s, stop, watch, log)
+	return v.Run(ctx, stop)
+}
+
+// NewWatch is the Service of a command line with --watch: one sync that goes by the name of its source. What keeps it
+// from beginning is an error here.
+func NewWatch(s Settings, o ServiceOptions) (*Service, error) {
+	o.Process.User, o.Process.Confine, o.Process.StateDir = s.User, s.Confine, s.StateDir
+	return newService([]SyncConfig{{Name: s.Source, Targets: s.Each()}}, o, true)
 }
 
 // replicas are all targets of a source: one watcher, and beyond it nothing is shared.
 type replicas []*replica
 
-func newReplicas(s Settings, log *zap.Logger, items func(syncer.Item)) (replicas, error) {
+func newReplicas(u *unit, drain context.Context) (replicas, error) {
 	var all replicas
-	for _, one := range s.Each() {
-		r, err := newReplica(one, log, items)
+	for _, one := range u.cfg.Targets {
+		r, err := newReplica(one, u, drain)
+		if err == nil && len(all) > 0 && r.push.WatchRoot() != all.root() {
+			err = fmt.Errorf("target %q is about %q, target %q about %q: what --relative and --files-from make of the source is to be the same for all targets of a sync",
+				all[0].s.Target, all.root(), one.Target, r.push.WatchRoot())
+			r.close()
+		}
 		if err != nil {
 			all.close()
 			return nil, err
@@ -99,7 +88,8 @@ func (all replicas) ruleDir(name string) (dir string, ok bool) {
 	return dir, ok
 }
 
-func (all replicas) watching(s Settings, log *zap.Logger) watcher.Config {
+func (all replicas) watching(u *unit) watcher.Config {
+	s := u.settings()
 	cfg := watcher.Config{
 		Root:          all.root(),
 		Excluded:      all.excluded,
@@ -108,50 +98,55 @@ func (all replicas) watching(s Settings, log *zap.Logger) watcher.Config {
 		Backend:       s.WatchBackend,
 		PollInterval:  s.PollInterval,
 		NoIndex:       s.NoIndex,
-		Logger:        log,
+		Logger:        u.log.Named("watcher"),
 	}
-	if !s.NoTune && !s.tunesFirst() {
-		cfg.Tune = func(ctx context.Context) { tune(ctx, all.root(), all.excluded, log) }
+	if !s.NoTune && !u.env.tuned {
+		cfg.Tune = func(ctx context.Context) { u.env.tuner.tune(ctx, all.root(), all.excluded) }
 		cfg.GrowQueue = growQueue
 	}
 	return cfg
 }
 
-// run is the pipeline: watcher to the line of each replica to its syncer.
-func (all replicas) run(ctx context.Context, s Settings, stop context.Context, watch *watcher.Watcher, log *zap.Logger) error {
-	log = log.With(zap.String("root", s.Source))
+// pipeline is the road of a change: watcher to the line of each replica to its syncer.
+func (u *unit) pipeline(ctx, stop context.Context, o *opened) error {
+	all, grace := o.targets, u.grace()
+	log := u.log.Named("agent").With(zap.String("root", u.settings().Source))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	// A feed ends when nothing more can come into it.
-	drain, beginDrain := context.WithCancel(context.Background())
-	defer beginDrain()
 	log.Info("watching begins", zap.Strings("targets", all.names()))
 
 	var g errgroup.Group
 	g.Go(func() error {
-		defer beginDrain()
-		return watch.Run(watching, func(c []watcher.Change) {
+		defer o.drain() // nothing more can come
+		return o.watch.Run(watching, func(c []watcher.Change) {
 			log.Debug("changes seen", zap.Int("changes", len(c)), zap.String("first", c[0].Path))
 			list := fromWatcher(c)
 			for _, r := range all {
 				r.add(c, list)
 			}
+			u.ready.set()
 		})
 	})
+	g.Go(func() error { u.waitReady(watching, o.watch); return nil })
 	var pushing sync.WaitGroup
 	for _, r := range all {
 		pushing.Add(1)
 		g.Go(func() error {
 			defer pushing.Done()
-			return r.run(ctx, drain)
+			return r.run(ctx)
 		})
 	}
-	done := make(chan struct{}) // all pushing ended
+	hooking, stopHooks := context.WithCancel(ctx)
+	defer stopHooks()
+	g.Go(func() error { return u.hooks.Run(hooking) })
+	done := make(chan struct{}) // all pushing ended, and is told
 	g.Go(func() error {
 		pushing.Wait()
 		stopWatching()
+		_ = u.hooks.Wait(ctx) // what the grace time does not last for is not told
+		stopHooks()
 		close(done)
 		return nil
 	})
@@ -161,13 +156,13 @@ func (all replicas) run(ctx context.Context, s Settings, stop context.Context, w
 			return nil
 		case <-stop.Done():
 		}
-		log.Info("stopping", zap.Duration("grace", s.Grace))
+		log.Info("stopping", zap.Duration("grace", grace))
 		time.AfterFunc(lastEvents, stopWatching)
-		grace := time.NewTimer(s.Grace)
-		defer grace.Stop()
+		late := time.NewTimer(grace)
+		defer late.Stop()
 		select {
 		case <-done:
-		case <-grace.C:
+		case <-late.C:
 			cancel(errGrace)
 		}
 		return nil
@@ -177,6 +172,19 @@ func (all replicas) run(ctx context.Context, s Settings, stop context.Context, w
 		r.tellEnd()
 	}
 	return err
+}
+
+// readyPoll is how often a watcher that is not ready yet is asked why.
+const readyPoll = 50 * time.Millisecond
+
+// waitReady waits until the source is watched, or said to be absent.
+func (u *unit) waitReady(ctx context.Context, w *watcher.Watcher) {
+	for sleep(ctx, readyPoll) {
+		if s := w.Stats(); s.Emitted > 0 || s.Absent != "" {
+			u.ready.set()
+			return
+		}
+	}
 }
 
 func (all replicas) names() []string {

@@ -25,6 +25,7 @@ type Agent struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	Since   time.Time `json:"since"`
+	Now     time.Time `json:"now,omitzero"` // when it was asked, by its own clock; the server of the API sets it
 	// Ready says that each sync watches its source, or has said why it cannot.
 	Ready bool `json:"ready"`
 

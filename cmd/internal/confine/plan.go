@@ -1,7 +1,9 @@
 package confine
 
 import (
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
@@ -136,4 +138,41 @@ func lost(n *Needs) []string {
 	add(restricted.Off == "" && n.Watch, "a source or target that is unmounted, or replaced, and comes back is found again only by a restart")
 	add(restricted.Off == "" && !restricted.Reads, "reading is not restricted: symlinks of the source are followed")
 	return out
+}
+
+// Lacks is what n takes and a process that the plan was applied to has not, for people; nil: it has all.
+func (p *Plan) Lacks(n Needs) []string {
+	var out []string
+	if p.needs.Level != Off || p.needs.User != nil {
+		for _, c := range capabilities(&n) {
+			if !slices.Contains(p.Keep, c) {
+				out = append(out, c.String())
+			}
+		}
+	}
+	if p.Seccomp && n.Exec && !p.needs.Exec {
+		out = append(out, "running programs")
+	}
+	if p.Landlock.Off != "" {
+		return out
+	}
+	for _, dir := range n.Write {
+		if !below(dir, p.needs.Write) {
+			out = append(out, "writing below "+dir)
+		}
+	}
+	for _, dir := range n.Read {
+		if p.Landlock.Reads && !below(dir, slices.Concat(p.needs.Read, p.needs.Write)) {
+			out = append(out, "reading below "+dir)
+		}
+	}
+	return out
+}
+
+// below says whether dir is one of places, or in one.
+func below(dir string, places []string) bool {
+	return slices.ContainsFunc(places, func(p string) bool {
+		rel, err := filepath.Rel(p, dir)
+		return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+	})
 }

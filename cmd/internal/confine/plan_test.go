@@ -1,6 +1,7 @@
 package confine
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,6 +101,31 @@ func TestNothingIsLostUnsaid(t *testing.T) {
 			if !strings.Contains(got[i], word) {
 				t.Errorf("%s: lost %q, want %q", test.name, got[i], word)
 			}
+		}
+	}
+}
+
+func TestPlanLacks(t *testing.T) {
+	had := Needs{Level: Auto, Watch: true, Inotify: true, Read: []string{"/src"}, Write: []string{"/state"}}
+	tests := []struct {
+		name string
+		had  Needs
+		more func(*Needs)
+		want []string
+	}{
+		{"the same", had, func(*Needs) {}, nil},
+		{"below what there is", had, func(n *Needs) { n.Write = append(n.Write, "/state/x") }, nil},
+		{"a place", had, func(n *Needs) { n.Write = append(n.Write, "/statement") }, []string{"writing below /statement"}},
+		{"a hook", had, func(n *Needs) { n.Exec = true }, []string{"running programs"}},
+		{"fanotify", had, func(n *Needs) { n.Inotify = false }, []string{"cap_sys_admin"}},
+		{"nothing was taken", Needs{Level: Off}, func(n *Needs) { n.Exec, n.Local = true, true }, nil},
+	}
+	for _, tt := range tests {
+		p, n := Decide(tt.had), tt.had
+		n.Write = slices.Clone(n.Write)
+		tt.more(&n)
+		if diff := cmp.Diff(tt.want, p.Lacks(n)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
 }

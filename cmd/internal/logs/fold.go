@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"regexp"
@@ -14,8 +15,8 @@ import (
 )
 
 const (
-	// foldFor is how long a line's repeats are counted before they are told.
-	foldFor = time.Minute
+	// foldFor is how long a line's repeats are counted before they are told. What is told once a minute anyway is not folded.
+	foldFor = 30 * time.Second
 	// foldMost is how many different lines are remembered.
 	foldMost = 200
 	// foldBytes is up to which size a line can be folded.
@@ -34,6 +35,7 @@ type memory struct {
 
 	mu    sync.Mutex // guards what follows; it is held while lines are written, so that they keep their order
 	lines map[string]*line
+	n     uint64      // lines that were remembered so far
 	timer *time.Timer // runs while there are lines
 	ended bool
 }
@@ -41,6 +43,7 @@ type memory struct {
 // line is one that was written.
 type line struct {
 	key      string
+	n        uint64    // the order in which they were remembered
 	since    time.Time // it was written, or its repeats were
 	repeated int
 	core     zapcore.Core // what writes the last repeat
@@ -88,16 +91,21 @@ func (c *folding) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	if len(m.lines) >= foldMost {
 		m.end(m.oldest())
 	}
-	m.lines[key] = &line{key: key, since: m.now()}
+	m.remember(key, m.now())
 	m.wind()
 	return c.Core.Write(e, fields)
+}
+
+func (m *memory) remember(key string, now time.Time) {
+	m.n++
+	m.lines[key] = &line{key: key, n: m.n, since: now}
 }
 
 // oldest is the line that was written first. There is one.
 func (m *memory) oldest() *line {
 	var first *line
 	for _, l := range m.lines {
-		if first == nil || l.since.Before(first.since) {
+		if first == nil || l.n < first.n {
 			first = l
 		}
 	}
@@ -130,12 +138,12 @@ func (m *memory) tellOver(now time.Time) {
 			over = append(over, l)
 		}
 	}
-	slices.SortFunc(over, func(a, b *line) int { return a.since.Compare(b.since) })
+	slices.SortFunc(over, func(a, b *line) int { return cmp.Compare(a.n, b.n) })
 	for _, l := range over {
 		goesOn := l.repeated > 0
 		m.end(l)
 		if goesOn {
-			m.lines[l.key] = &line{key: l.key, since: now}
+			m.remember(l.key, now)
 		}
 	}
 }

@@ -98,6 +98,17 @@ func (o *Option) isBool(b *bool) *Option {
 	return o
 }
 
+// isSwitched is for what is off where the setting is true.
+func (o *Option) isSwitched(off *bool) *Option {
+	o.Now = func() string {
+		if *off {
+			return "off"
+		}
+		return "on"
+	}
+	return o
+}
+
 func (o *Option) isText(s *string) *Option {
 	o.Now = func() string { return *s }
 	return o

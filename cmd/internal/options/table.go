@@ -45,7 +45,7 @@ func (l *Line) addWatching() {
 			return fmt.Errorf("%q: it is on or off", v)
 		}
 		return nil
-	}).choice("on", "off").source().about("keep an index of the tree, 25 to 30 bytes a file")
+	}).choice("on", "off").isSwitched(&s.NoIndex).source().about("keep an index of the tree, 25 to 30 bytes a file")
 	l.Text("state-dir", "", &s.StateDir).process().about("where is kept what the targets were brought to")
 	l.duration("verify-every", &s.VerifyEvery).about("compare with the target itself every so often")
 	l.Set("verify-checksum", "", &s.VerifyChecksum).about("verify by content")
@@ -249,7 +249,7 @@ func (l *Line) addDeletion() {
 	l.bare("delete-delay", "", func() error { return l.deleteWhen("delete-delay", syncer.DeleteDelay) }, duration(&s.DeleteDelay)).
 		as(Duration).inGroup(whenToDelete).about("delete what has been gone for so long; without a time, after files are sent")
 	l.deletes("delete-after", syncer.DeleteAfter).about("delete after files are sent, and look for it then")
-	l.Set("delete-excluded", "", &s.Delete, &s.DeleteExcluded).about("delete also what the rules leave out")
+	l.Set("delete-excluded", "", &s.Delete, &s.DeleteExcluded).isBool(&s.DeleteExcluded).about("delete also what the rules leave out")
 	l.toggle("ignore-errors", "", &s.IgnoreErrors).about("delete even if something could not be read")
 	l.toggle("force", "", &s.Force).about("delete a directory where a file is to be, whatever is in it")
 	l.Val("max-delete", "", func(v string) error {

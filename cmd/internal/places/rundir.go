@@ -41,7 +41,8 @@ func usual() []string {
 
 // private makes dir, and refuses one that others could write to.
 func private(dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	// 0711: what is in it is its owner's alone, but for a control socket that a group may reach.
+	if err := os.Mkdir(dir, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	var st unix.Stat_t

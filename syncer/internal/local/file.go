@@ -49,6 +49,7 @@ type file struct {
 	changed  bool  // it changed while it was read
 	staged   bool  // it waits in --partial-dir for the end of the push
 	copied   int64
+	flight   *report.Flight
 	told     int64 // bytes of it that run.dealt holds
 	flags    int
 }
@@ -190,6 +191,8 @@ func (f *file) copy(ctx context.Context, src *beneath.File) {
 	if r.opts.DryRun {
 		return
 	}
+	f.flight = r.opts.Sink.Meter.Begin(f.entry.Name, f.entry.Size)
+	defer f.flight.End()
 	if err := f.write(ctx, src, &want); err != nil {
 		f.fail(ctx, err)
 		return
@@ -215,6 +218,7 @@ func (f *file) differsNow(src *beneath.File) bool {
 
 // tell reports progress, if the collector has time for it.
 func (f *file) tell(done int64) {
+	f.flight.Reach(done)
 	if f.run.opts.Sink.Progress == nil {
 		return
 	}

@@ -100,7 +100,8 @@ type Sink struct {
 	Message  func(text string, isError bool) // text of the peer: untrusted, one line, control characters already quoted
 	SSH      func(text string)               // what ssh says on its own account; nil: it is a Message
 	Progress func(Progress)
-	Verbose  int // how much a local target says in messages, as -v counts; a peer says what it wants
+	Meter    *Meter // is looked at by others meanwhile
+	Verbose  int    // how much a local target says in messages, as -v counts; a peer says what it wants
 }
 
 // Progress is how far the files that travel are.

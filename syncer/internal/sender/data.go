@@ -19,6 +19,8 @@ import (
 // sendData sends the tokens of an open file from skip on, and the checksum of what was sent.
 func (p *push) sendData(e *flist.Entry, f *beneath.File, before *flist.Entry, at time.Time, sums *delta.Sums, skip int64) error {
 	p.prog.File, p.prog.Done, p.prog.Total = e.Name, 0, before.Size
+	p.flight = p.o.Sink.Meter.Begin(p.job.local(e.Name), before.Size)
+	defer p.flight.End()
 	fresh := before.Size
 	if sums != nil && sums.Count > 0 {
 		fresh = 0
@@ -79,6 +81,7 @@ func (p *push) matchFile(file io.Reader, size int64, sums *delta.Sums) error {
 func (p *push) progress(n int) {
 	p.prog.Done += int64(n)
 	p.prog.Bytes += int64(n)
+	p.flight.Advance(int64(n))
 	if p.o.Sink.Progress != nil {
 		p.o.Sink.Progress(p.prog)
 	}

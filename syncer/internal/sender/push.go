@@ -96,6 +96,7 @@ type push struct {
 	asked    map[string]map[int]bool // of sets of attributes: places of the values that were asked for
 	seen     int                     // entries before it are done with, as far as progress goes
 	prog     report.Progress
+	flight   *report.Flight
 }
 
 // run is everything from where multiplexing begins; what the daemon sent on may be in br already.

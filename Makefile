@@ -14,10 +14,10 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo deps fmt vet lint test race fuzz interop chaos chaos-faults bench soak check install clean
+.PHONY: help build demo deps fmt vet lint test race fuzz interop chaos chaos-faults bench soak package-test deb rpm check install clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build ./lockstep
 	$(GO) build -trimpath -o $(BIN) ./cmd/lockstep
@@ -64,10 +64,16 @@ bench: deps build ## measure beside rsync: latency, burst, delta, memory
 soak: deps build ## what it has in use while a tree of 100,000 files changes for SOAK (1h)
 	$(GO) run ./cmd/lockstep-bench -lockstep ./$(BIN) -only soak -churn $(SOAK) $(BENCH)
 
+deb rpm: ## build a package into dist/ (VERSION, GOARCH): static, the same from build to build
+	GO="$(GO)" sh packaging/build $@
+
+package-test: deps ## build packages twice and compare; install, use, upgrade, remove and purge them in a root directory (as root)
+	$(GO) test -count=1 ./packaging -packages
+
 check: lint test race fuzz ## what must pass before a change goes in
 
 install: build ## install the binary below PREFIX (/usr/local)
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/lockstep
 
 clean: ## remove what was built
-	rm -f $(BIN) lockstep-bench lockstep-chaos
+	rm -rf $(BIN) lockstep-bench lockstep-chaos dist

@@ -34,8 +34,9 @@ What is watched
       --fromfile=FILE    the PATHs in FILE, one a line; - is the standard input
   @PATH                  leave out PATH with all below it, on the line or in FILE
       --exclude=REGEXP   leave out events of paths that match the extended regular
-                         expression; --excludei: whatever their case
-      --include=REGEXP   leave out all others; --includei. Of all four the last one counts
+                         expression; --excludei=REGEXP: whatever their case
+      --include=REGEXP   leave out all others; --includei=REGEXP. Of all four the last
+                         one counts
 
 Which events
   -e, --event=LIST       these only: access, modify, attrib, close_write, close_nowrite, close,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/cmd/internal/options"
@@ -23,10 +22,10 @@ func parse(args []string, stdout io.Writer) (s *agent.Settings, done bool, err e
 	if help {
 		args = nil
 	}
-	version := false
+	asked := false // for the version
 	l := options.New(s)
 	l.On("help", "", func() { help = true })
-	l.On("version", "V", func() { version = true })
+	l.On("version", "V", func() { asked = true })
 	l.Text("control", "", &s.Control)
 	if err := l.Parse(args); err != nil {
 		return nil, false, err
@@ -35,7 +34,7 @@ func parse(args []string, stdout io.Writer) (s *agent.Settings, done bool, err e
 	case help:
 		_, err := io.WriteString(stdout, usage)
 		return s, true, err
-	case version:
+	case asked:
 		_, err := fmt.Fprintln(stdout, versionText())
 		return s, true, err
 	}
@@ -59,15 +58,4 @@ func takePlaces(s *agent.Settings, args, further []string) error {
 	targets := append(args[1:len(args):len(args)], further...)
 	s.Source, s.Target, s.Also = args[0], targets[0], targets[1:]
 	return nil
-}
-
-func versionText() string {
-	return "lockstep " + version() + ", rsync protocol versions 30 to 32"
-}
-
-func version() string {
-	if bi, ok := debug.ReadBuildInfo(); ok && bi.Main.Version != "" {
-		return bi.Main.Version
-	}
-	return "(devel)"
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/cmd/internal/control"
 	"github.com/lockstep-sync/lockstep/cmd/internal/metrics"
+	"github.com/lockstep-sync/lockstep/syncer"
 )
 
 // serving is a Service with what stands around it: a control socket, HTTP, metrics, signals. --watch and the
@@ -76,7 +77,7 @@ func (v *serving) listen(h http.Handler) (list []endpoint, err error) {
 	if p.Control != "" {
 		l, err := control.Listen(p.Control, p.ControlGroup)
 		if err != nil {
-			return nil, fmt.Errorf("control socket: %w", err)
+			return nil, &syncer.Failure{Code: syncer.CodeSocket, Err: fmt.Errorf("control socket: %w", err)}
 		}
 		list = append(list, endpoint{l, h})
 	}
@@ -90,7 +91,7 @@ func (v *serving) listen(h http.Handler) (list []endpoint, err error) {
 		for _, e := range list {
 			e.l.Close()
 		}
-		return nil, fmt.Errorf("listen: %w", err)
+		return nil, &syncer.Failure{Code: syncer.CodeSocket, Err: fmt.Errorf("listen: %w", err)}
 	}
 	v.options.Log.Named("control").Info("listening", zap.Stringer("at", l.Addr()))
 	return append(list, endpoint{l, guarded}), nil

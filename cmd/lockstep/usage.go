@@ -139,9 +139,9 @@ The wire
       --rsync-path=PROG   rsync there; -M, --remote-option=OPT: an option for it alone
       --password-file=F   a daemon's password is the first line of F (or set RSYNC_PASSWORD)
       --port=PORT         a daemon's, where DST names none (default 873)
-  -z, --compress          compress; --compress-choice=zstd, lz4, zlibx, zlib or none (--zc,
-                          --new-compress, --old-compress); --compress-level=N (--zl);
-                          --skip-compress=LIST of suffixes, as gz/jpg
+  -z, --compress          compress; --compress-choice=zstd, lz4, zlibx, zlib or none (also
+                          --zc=…, --new-compress, --old-compress); --compress-level=N (or
+                          --zl=N); --skip-compress=LIST of suffixes, as gz/jpg
       --bwlimit=RATE      KiB a second, or 20m
       --timeout=SECONDS   give up when nothing moves for so long (0 is never, the default;
                           with --watch 60)

@@ -55,11 +55,15 @@ var arrows = map[string][]string{
 	"syncer/internal/source":    {"syncer/filter", "syncer/internal/option", "syncer/internal/meta", "syncer/internal/beneath", "syncer/internal/flist", "syncer/internal/report", "golang.org/x/sys"},
 	"syncer/internal/sender": {"syncer/internal/wire", "syncer/internal/token", "syncer/internal/rate", "syncer/internal/checksum", "syncer/internal/flist", "syncer/internal/meta", "syncer/internal/delta",
 		"syncer/internal/option", "syncer/internal/report", "syncer/internal/beneath", "golang.org/x/crypto/md4", "golang.org/x/sys"},
-	"syncer/internal/rsh":   {"syncer/internal/wire", "golang.org/x/sys"},
-	"syncer/internal/tree":  {"syncer/internal/beneath", "syncer/internal/flist", "golang.org/x/sys"},
-	"syncer/internal/local": {"syncer/filter", "syncer/internal/", "golang.org/x/sys"},
-	"examples":              {"std"},
-	"examples/onchange":     {"watcher"},
+	"syncer/internal/rsh":         {"syncer/internal/wire", "golang.org/x/sys"},
+	"syncer/internal/tree":        {"syncer/internal/beneath", "syncer/internal/flist", "golang.org/x/sys"},
+	"syncer/internal/local":       {"syncer/filter", "syncer/internal/", "golang.org/x/sys"},
+	"packaging":                   {"std"},
+	"packaging/man":               {"packaging/internal/helptext"},
+	"packaging/completions":       {"packaging/internal/helptext"},
+	"packaging/internal/helptext": {"std"},
+	"examples":                    {"std"},
+	"examples/onchange":           {"watcher"},
 }
 
 // TestArrows holds the direction of imports: watcher, debounce, syncer, state and sysctl

@@ -17,21 +17,34 @@ import (
 // Probe tells whether the target can be pushed to: a daemon takes the password for the module, rsync answers behind the remote
 // shell, a local directory can be written. It pushes nothing: what it tries is a dry run of an empty directory.
 func (s Settings) Probe(ctx context.Context) error {
-	empty, err := os.MkdirTemp("", "lockstep-probe-")
+	dir, err := os.MkdirTemp("", "lockstep-probe-")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(empty)
-	cfg, err := s.config(syncer.Sink{})
+	defer os.RemoveAll(dir)
+	var said []string
+	cfg, err := s.config(syncer.Sink{Message: func(text string, isError bool) {
+		if text = strings.TrimSpace(text); isError && text != "" && len(said) < mostSaid {
+			said = append(said, text)
+		}
+	}})
 	if err != nil {
 		return err
 	}
-	if !cfg.Target.Remote() {
-		if err := writable(cfg.Target.Path, s.Mkpath); err != nil {
+	cfg.Source = dir + "/"
+	single := false
+	if st, err := os.Stat(s.Source); err == nil && !st.IsDir() { // a target may be the name of the file
+		single, cfg.Source = true, filepath.Join(dir, filepath.Base(s.Source))
+		if err := os.WriteFile(cfg.Source, nil, 0o600); err != nil {
 			return err
 		}
 	}
-	cfg.Source, cfg.Marker, cfg.AllowEmpty = empty+"/", "", true
+	if !cfg.Target.Remote() {
+		if err := writable(cfg.Target.Path, single, s.Mkpath); err != nil {
+			return err
+		}
+	}
+	cfg.Marker, cfg.AllowEmpty = "", true
 	cfg.Recurse, cfg.Relative, cfg.Files, cfg.Delete, cfg.DryRun = true, false, nil, false, true
 	cfg.NoPrewarm = true // there is no second push
 	push, err := syncer.New(cfg)
@@ -43,13 +56,25 @@ func (s Settings) Probe(ctx context.Context) error {
 	if err == nil && len(rep.Problems) > 0 {
 		err = rep.Problems[0]
 	}
+	if err != nil && len(said) > 0 {
+		err = fmt.Errorf("%w: %s", err, strings.Join(said, "; "))
+	}
 	return err
 }
 
+// mostSaid is how many lines of the other side are told.
+const mostSaid = 5
+
 // writable says why a local target cannot be written to. Of one that is not there yet its parent is asked, or with mkpath
-// the nearest directory above it.
-func writable(dir string, mkpath bool) error {
+// the nearest directory above it; so it is of one that is a file, as a single file may be.
+func writable(dir string, single, mkpath bool) error {
 	dir = filepath.Clean(dir)
+	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+		if !single {
+			return fmt.Errorf("%q is not a directory", dir)
+		}
+		dir = filepath.Dir(dir)
+	}
 	for {
 		err := unix.Access(dir, unix.W_OK|unix.X_OK)
 		up := filepath.Dir(dir)

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 // Error is one thing that is wrong with a config.
@@ -59,12 +58,13 @@ func (e *Error) excerpt() string {
 	if e.Line == 0 || strings.TrimSpace(e.Text) == "" {
 		return ""
 	}
-	at := len(e.Text)
+	at, col := len(e.Text), 1
 	for i := range e.Text {
-		if utf8.RuneCountInString(e.Text[:i]) == e.Column-1 {
+		if col == e.Column {
 			at = i
 			break
 		}
+		col++
 	}
 	head, tail := Printable(e.Text[:at]), Printable(e.Text[at:])
 	if r := []rune(head); len(r) > width/2 {

@@ -14,10 +14,12 @@ import (
 
 // The bounds of what is read: far above what people write.
 const (
-	maxFile  = 1 << 20 // bytes of a file
+	maxFile  = 256 << 10 // bytes of a file
+	maxLine  = 16 << 10  // bytes of a line
 	maxFiles = 1000
-	maxDepth = 20 // of what is in one another; a config needs 7
-	maxNodes = 100_000
+	maxDepth = 20     // of what is in one another; a config needs 7
+	maxNodes = 20_000 // of a file
+	maxKeys  = 10_000 // of a file: the parser takes a time that grows with the square of their number
 )
 
 // file is the text of a config file.
@@ -50,7 +52,7 @@ func open(name string, included bool) (*file, string, error) {
 	case err != nil:
 		return nil, "", withoutName(err)
 	case len(b) > maxFile:
-		return nil, "", fmt.Errorf("it is larger than %d MiB: that is no config", maxFile>>20)
+		return nil, "", fmt.Errorf("it is larger than %d KiB: that is no config", maxFile>>10)
 	}
 	c, text := newFile(name, b)
 	c.mode, c.uid = st.Mode(), owner(st)
@@ -75,8 +77,12 @@ func (f *file) at(line, col int) *node {
 // unclean finds the first character that no config holds.
 func (f *file) unclean() (n *node, what string) {
 	for i, line := range f.lines {
+		if len(line) > maxLine {
+			return f.at(i+1, 1), fmt.Sprintf("a line of %d bytes is too long: break it, as a list with an item a line", len(line))
+		}
+		col := 0
 		for k, r := range line {
-			col := utf8.RuneCountInString(line[:k]) + 1
+			col++
 			switch {
 			case r == utf8.RuneError && !strings.HasPrefix(line[k:], "\uFFFD"):
 				return f.at(i+1, col), fmt.Sprintf("the byte \\x%02x is no UTF-8: save the file as UTF-8", line[k])

@@ -150,7 +150,8 @@ func (l *loader) whyNot(name string, w where) (why string, near []string) {
 		return fmt.Sprintf("%s is the source's, which is one for all targets: it stands in the sync, not %v", name, w), nil
 	case isHook(name):
 		return fmt.Sprintf("%s is the sync's: it stands in it, or in defaults, not %v", name, w), nil
-	case negated && l.opts.Lookup(bare) != nil:
+	case negated && l.meant(bare) != nil:
+		bare = l.meant(bare).Name
 		return fmt.Sprintf("%s is written %s: false", quoted(name), bare), []string{bare}
 	case strings.HasPrefix(name, "-"):
 		if o := l.meant(strings.TrimLeft(name, "-")); o != nil {

@@ -183,11 +183,27 @@ func TestNoFile(t *testing.T) {
 	for name, want := range map[string]string{
 		filepath.Join(dir, "none"): "there is no such file",
 		dir:                        "it is a directory",
-		big:                        "it is larger than 1 MiB",
+		big:                        "it is larger than 256 KiB",
 		filepath.Join(big, "x"):    "not a directory",
 	} {
 		if _, err := Load(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+}
+
+// TestTooMuch: what is far too much is refused before it takes long.
+func TestTooMuch(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("a: b\n", 50_000):                          "more than 10000 keys",
+		"syncs:\n" + strings.Repeat("  - a\n", 40_000):            "no config has more than 20000 values",
+		"syncs: [" + strings.Repeat("{},", 60_000) + "]":          "a line of 180009 bytes",
+		"syncs: " + strings.Repeat("[\n", 10_000):                 "more than 20 lists and maps",
+		strings.Repeat("- ", 1000) + "a":                          "more than 20 lists and maps",
+		"syncs:\n  - source: &a [x]\n    targets: [*a, *a, *a]\n": "an alias in YAML",
+	} {
+		if _, err := loadText(t, text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q…: %v, want %q", text, err, want)
 		}
 	}
 }

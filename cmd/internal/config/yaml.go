@@ -61,7 +61,7 @@ func (f *file) tab() *node {
 
 // plain refuses what would be expanded, and what would make the parser go too deep.
 func (r *reader) plain(tokens token.Tokens) bool {
-	ok, flow, line, entries := true, 0, 0, 0
+	ok, flow, line, entries, keys := true, 0, 0, 0, 0
 	for _, t := range tokens {
 		if t.Position.Line != line {
 			line, entries = t.Position.Line, 0
@@ -83,6 +83,11 @@ func (r *reader) plain(tokens token.Tokens) bool {
 			flow--
 		case token.SequenceEntryType, token.MappingKeyType:
 			entries++
+		case token.MappingValueType:
+			keys++
+		}
+		if keys > maxKeys {
+			return r.refuse(t, "more than %d keys in one file: that is no config", maxKeys)
 		}
 		if flow > maxDepth || entries > maxDepth {
 			return r.refuse(t, "more than %d lists and maps in one another: no config is that deep", maxDepth)

@@ -14,6 +14,7 @@ import (
 
 // TestEvents has what changed told, and nothing looked at while nobody listens.
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	f := &fake{agent: api.Agent{PID: 1}}
 	c := serve(t, f)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -53,6 +54,7 @@ func TestEvents(t *testing.T) {
 
 // TestEventsShared has many listeners cost one look, and too many refused.
 func TestEventsShared(t *testing.T) {
+	t.Parallel()
 	f := &fake{}
 	c := serve(t, f)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -47,6 +47,7 @@ const hostile = `"><img src=x onerror="document.title='owned'"><script>document.
 
 // TestPage looks at the page in a browser.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	f := &fake{agent: busyAgent()}
 	at := remote(t, f, RemoteOptions{Listen: "127.0.0.1:0"})
 	b := browse(t)
@@ -83,6 +84,7 @@ func TestPage(t *testing.T) {
 	b.told(f, `resume "www"`)
 	press(`document.querySelectorAll(".actions button")[1]`)
 	b.told(f, `resync "www" "" "" false`)
+	b.until("what was done is told", `document.getElementById("notes").textContent.includes("✓ resync: done")`)
 	f.mu.Lock()
 	f.err = errors.New("that cannot be done: <b>now</b>")
 	f.mu.Unlock()

@@ -164,7 +164,10 @@ func (l *Line) negates(name string) *Option {
 	if !ok {
 		return nil
 	}
-	return l.byName[rest]
+	if o := l.byName[rest]; o != nil {
+		return o
+	}
+	return l.Letter(rest)
 }
 
 // Apply does what the option of that long name does, with a value.

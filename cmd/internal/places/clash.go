@@ -1,5 +1,7 @@
 package places
 
+import "sort"
+
 // Clash is two of a list of syncs that cannot both run: A is the earlier one.
 type Clash struct {
 	A, B int
@@ -12,8 +14,9 @@ type Clash struct {
 func Clashes(list []Sync) []Clash {
 	entries := make([]*entry, len(list))
 	var clashes []Clash
+	table := readMounts()
 	for i := range list {
-		e, err := list[i].entry()
+		e, err := list[i].entryIn(table)
 		if err != nil {
 			continue
 		}
@@ -45,14 +48,15 @@ func (e *entry) writesWith(o *entry) bool {
 // roundBy is the first of others, some of which may be nil, that closes a circle with e; -1 is none.
 func (e *entry) roundBy(others []*entry) int {
 	var there []*entry
+	var at []int
 	for i, o := range others {
-		if o == nil {
-			continue
-		}
-		there = append(there, o)
-		if e.circle(there) != nil {
-			return i
+		if o != nil {
+			there, at = append(there, o), append(at, i)
 		}
 	}
-	return -1
+	if e.circle(there) == nil {
+		return -1
+	}
+	n := sort.Search(len(there), func(n int) bool { return e.circle(there[:n+1]) != nil })
+	return at[n]
 }

@@ -77,8 +77,9 @@ func Claim(s Sync) (release func(), err error) {
 	return own.hold(dir)
 }
 
-func (s *Sync) entry() (*entry, error) {
-	table := readMounts()
+func (s *Sync) entry() (*entry, error) { return s.entryIn(readMounts()) }
+
+func (s *Sync) entryIn(table mounts) (*entry, error) {
 	src, content := s.source()
 	e := &entry{PID: os.Getpid(), Written: s.Source, From: table.at(src)}
 	for _, target := range s.Targets {

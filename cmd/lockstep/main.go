@@ -46,10 +46,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if done {
 		return 0
 	}
+	if s.Daemon {
+		if parent, code := detach(daemonPaths(s), stderr); parent {
+			return code
+		}
+	}
 	agent.WipePassword()
 	if s.Confine == "" {
 		s.Confine = agent.ConfineDefault
 	}
+	unlock, err := lockPIDFile(s.PIDFile)
+	if err != nil {
+		return int(complain(stderr, err))
+	}
+	defer unlock()
 	ctx, stop, release := signals(stderr)
 	defer release()
 	if !s.Watch {
@@ -62,7 +72,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer logging.Close()
 	defer reopenLog(logging)()
 	v := serving{
-		options: agent.ServiceOptions{Version: version(), Process: agent.Process{Control: s.Control}, Log: logging.Logger(), Levels: logging.SetLevel, Items: agent.PrintItem(s, stdout)},
+		options: agent.ServiceOptions{Version: version(), Process: agent.Process{Control: s.Control, PIDFile: s.PIDFile}, Log: logging.Logger(), Levels: logging.SetLevel, Items: agent.PrintItem(s, stdout)},
 		make:    func(o agent.ServiceOptions) (*agent.Service, error) { return agent.NewWatch(*s, o) },
 	}
 	return endCode(stderr, v.run(ctx, stop))

@@ -58,6 +58,8 @@ Watching
       --log-format=FORM   console, json, or journal: systemd's (default journal where standard
                           error leads there, else console)
       --log-file=FILE     log there, not to standard error; SIGUSR1 opens FILE again
+      --daemon            return when SRC is watched, and go on in the background
+      --pid-file=FILE     hold FILE, with the process's number, as long as it runs
 
 What takes part
   -a, --archive           -rlptgoD: the default, of which --no-OPTION takes a part away

@@ -15,6 +15,7 @@ Usage: lockstep [OPTION…] SRC DST
        lockstep agent [-c FILE]    run the service: many syncs from one config file
        lockstep check [-c FILE] [--offline]    will the config of a service do?
        lockstep config [-c FILE] [SYNC]    what it comes to; lockstep schema, for editors
+       lockstep units [-c FILE] DIR    for systemd: what a config needs mounted
        lockstep sysctl [OPTION…] [DIR…]    the kernel's limits on watching: show, raise
        lockstep events [OPTION…] PATH…     tell what happens to files, as inotifywait does
 

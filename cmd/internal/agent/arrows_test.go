@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"cmd/internal/logs":         {"cmd/internal/api", "github.com/coreos/go-systemd/", "go.uber.org/zap", "golang.org/x/sys", "golang.org/x/term"},
 	"cmd/internal/follow":       {"cmd/internal/api", "cmd/internal/follow/hush", "syncer", "github.com/charmbracelet/", "github.com/muesli/termenv", "golang.org/x/sys"},
 	"cmd/internal/follow/hush":  {"std"},
+	"cmd/internal/daemon":       {"github.com/coreos/go-systemd/", "golang.org/x/sys"},
 	"cmd/internal/hooks":        {"go.uber.org/zap", "golang.org/x/sys"},
 	"cmd/internal/config":       {"cmd/internal/agent", "cmd/internal/hooks", "cmd/internal/logs", "cmd/internal/options", "cmd/internal/places", "syncer", "github.com/goccy/go-yaml"},
 	"cmd/internal/control":      {"cmd/internal/api", "golang.org/x/net/netutil", "golang.org/x/sync", "golang.org/x/sys"},

@@ -57,6 +57,8 @@ type Settings struct {
 	Grace                 time.Duration
 	LogLevel, LogFormat   string
 	LogFile               string // "" is standard error
+	Daemon                bool   // go on in the background
+	PIDFile               string // "" is none
 
 	StateDir       string        // "" is DefaultStateDir
 	VerifyEvery    time.Duration // 0: never by itself

@@ -108,6 +108,7 @@ func (s *Settings) checkWatch(c *checker) {
 			{"--state-dir", s.StateDir != ""}, {"--verify-every", s.VerifyEvery != 0}, {"--verify-checksum", s.VerifyChecksum},
 			{"--delete-delay=TIME", s.DeleteDelay != 0}, {"--max-delete=" + s.DeleteLimit.String(), s.DeleteLimit.Percent > 0},
 			{"--new-source", s.NewSource}, {"--control", s.Control != ""}, {"--log-file", s.LogFile != ""},
+			{"--daemon", s.Daemon}, {"--pid-file", s.PIDFile != ""},
 		}, "is for --watch")
 	}
 	c.check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")
@@ -152,6 +153,7 @@ func (s *Settings) checkValues(c *checker) {
 	c.check(s.Protocol != 0 && (s.Protocol < 30 || s.Protocol > 32), "--protocol %d: lockstep speaks 30, 31 and 32", s.Protocol)
 	c.check(!slices.Contains(logs.Levels(), s.LogLevel), "--log-level %q: it is debug, info, warn or error", s.LogLevel)
 	c.check(s.LogFormat != "" && !slices.Contains(logs.Formats(), s.LogFormat), "--log-format %q: it is console, json or journal", s.LogFormat)
+	c.check(s.Daemon && s.LogFile == "" && s.LogFormat != logs.Journal, "--daemon: standard error leads nowhere: say where the log goes with --log-file or --log-format=journal")
 	c.check(s.LogFile != "" && s.LogFormat == logs.Journal, "--log-file and --log-format=journal exclude one another: the journal keeps its files itself")
 }
 

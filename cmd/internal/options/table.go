@@ -54,6 +54,8 @@ func (l *Line) addWatching() {
 	l.Text("confine", "", &s.Confine).choice(confine.Levels()...).process().about("how much is taken from the process")
 	l.Text("log-level", "", &s.LogLevel).choice(logs.Levels()...).process().about("from which level on is logged")
 	l.Text("log-format", "", &s.LogFormat).choice(logs.Formats()...).process().about("the form of log lines")
+	l.Set("daemon", "", &s.Daemon).onLine("how a process is started is told where it is started").about("return when it watches, and go on in the background")
+	l.Text("pid-file", "", &s.PIDFile).onLine("how a process is started is told where it is started").about("hold a file with the process's number")
 	l.Text("log-file", "", &s.LogFile).process().about("log there instead of to standard error; SIGUSR1 opens it again")
 }
 

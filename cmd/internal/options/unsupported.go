@@ -46,5 +46,5 @@ var unsupported = []struct{ options, why string }{
 	{"--max-alloc --qsort", "memory is used as needed, within fixed bounds for all that the other side says"},
 	{"--stop-after --stop-at --time-limit", "stop it with SIGTERM, as timeout(1) and systemd do: what is under way is ended cleanly"},
 	{"--write-batch --only-write-batch --read-batch", "changes go to a target, not into a file"},
-	{"--daemon --config --detach --no-detach --server --sender", "lockstep pushes; the other side is rsync's"},
+	{"--config --detach --no-detach --server --sender", "lockstep pushes; the other side is rsync's"},
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func (s *setting) below(text string) string {
 	var pairs []string
 	for _, path := range []string{
 		"/etc/rsyncd.secrets", "/etc/server.pass", "/var/log/rsyncd.log", "/var/log/lockstep.log",
-		"/run/rsyncd.lock", "/wwwroot", "/abc/",
+		"/run/rsyncd.lock", "/run/lockstep.pid", "/wwwroot", "/abc/",
 	} {
 		pairs = append(pairs, " "+path, " "+s.dir+path, "="+path, "="+s.dir+path, ">"+path, ">"+s.dir+path)
 	}
@@ -74,6 +75,7 @@ func (s *setting) below(text string) string {
 func (s *setting) line(text string) string {
 	return strings.NewReplacer(
 		"lockstep --watch", fmt.Sprintf("lockstep --watch --no-tune --port=%d", s.server.Port()),
+		"\t--watch", fmt.Sprintf("\t--watch --no-tune --port=%d", s.server.Port()),
 		"backuper@host::", "backuper@127.0.0.1::",
 	).Replace(s.below(text))
 }
@@ -162,14 +164,28 @@ func TestLineWithLockstep(t *testing.T) {
 	syncertest.RequireEqual(t, s.source, s.replica, compareOptions())
 }
 
+// buildLockstep puts a lockstep there. It is built once.
 func buildLockstep(t *testing.T, binary string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/lockstep")
+	built, err := build()
+	must(t, err)
+	must(t, os.WriteFile(binary, built, 0o755))
+	must(t, os.Chmod(binary, 0o755))
+}
+
+var build = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "lockstep-examples-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	cmd := exec.Command("go", "build", "-o", dir+"/lockstep", "../cmd/lockstep")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build lockstep: %v: %s", err, out)
+		return nil, fmt.Errorf("build lockstep: %w: %s", err, out)
 	}
-}
+	return os.ReadFile(dir + "/lockstep")
+})
 
 // fill makes a small tree with an entry of most types and some names that are not plain.
 func fill(t *testing.T, root string) {
@@ -304,51 +320,53 @@ func (p *program) terminate(t *testing.T) {
 	}
 }
 
-// rc.local starts the line in the background, with its output in the log, and returns at once.
+// rc.local starts the line and returns when the source is watched; the PID file names who keeps the replica in step, and a
+// second time it says who runs.
 func TestRcLocal(t *testing.T) {
 	s := install(t)
-	// In place of lockstep: it tells what it was given, and runs until the test lets it go.
-	fifo := filepath.Join(s.dir, "go")
-	must(t, unix.Mkfifo(fifo, 0o600))
-	s.write(t, "bin/lockstep", `#!/bin/sh
-for arg; do printf '<%s>\n' "$arg"; done
-echo "on stderr" >&2
-read line <"`+fifo+`"
-echo "let $line"
-`, 0o755)
-	// Opened for both, it blocks neither side.
-	release, err := os.OpenFile(fifo, os.O_RDWR, 0)
-	must(t, err)
-	defer release.Close()
-
-	text := s.line(read(t, "rc.local"))
+	buildLockstep(t, filepath.Join(s.dir, "bin", "lockstep"))
+	fill(t, s.source)
+	script := s.write(t, "etc/rc.local", s.line(read(t, "rc.local")), 0o755)
 	ctx, cancel := context.WithTimeout(t.Context(), bound)
 	defer cancel()
-	if out, err := s.command(ctx, s.write(t, "etc/rc.local", text, 0o755)).CombinedOutput(); err != nil || len(out) > 0 {
+	if out, err := s.command(ctx, script).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Fatalf("rc.local: %v, output %q", err, out)
 	}
-	log := filepath.Join(s.dir, "var/log/lockstep.log")
-	args := fmt.Sprintf("<--watch>\n<--no-tune>\n<--port=%d>\n<--delete>\n<--password-file=%s/etc/server.pass>\n<%s/>\n<backuper@127.0.0.1::wwwroot/>\n",
-		s.server.Port(), s.dir, s.source)
-	waitForText(ctx, t, log, args+"on stderr\n")
-	_, err = release.WriteString("go\n")
-	must(t, err)
-	waitForText(ctx, t, log, args+"on stderr\nlet go\n")
+	pidFile := filepath.Join(s.dir, "run/lockstep.pid")
+	pid := pidOf(t, pidFile)
+	t.Cleanup(func() { _ = unix.Kill(pid, unix.SIGKILL) })
+	out, err := s.command(ctx, script).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 11 || !strings.Contains(string(out), fmt.Sprintf("process %d holds it", pid)) {
+		t.Errorf("a second time: %v, output %q", err, out)
+	}
+	if err := syncertest.WaitEqual(ctx, s.source, s.replica, compareOptions()); err != nil {
+		t.Errorf("%v\n%s", err, read(t, filepath.Join(s.dir, "var/log/lockstep.log")))
+	}
+	endDaemon(ctx, t, pid, pidFile)
 }
 
-// waitForText waits until a file holds exactly this.
-func waitForText(ctx context.Context, t *testing.T, path, want string) {
+// pidOf reads a PID file.
+func pidOf(t *testing.T, name string) int {
 	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
+	pid, err := strconv.Atoi(strings.TrimSpace(read(t, name)))
+	must(t, err)
+	return pid
+}
+
+// endDaemon ends a process that is no child, and waits until it has taken its PID file away.
+func endDaemon(ctx context.Context, t *testing.T, pid int, pidFile string) {
+	t.Helper()
+	must(t, unix.Kill(pid, unix.SIGTERM))
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		got, err := os.ReadFile(path)
-		if err == nil && string(got) == want {
+		if _, err := os.Stat(pidFile); errors.Is(err, os.ErrNotExist) {
 			return
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s holds %q, %v; want %q", path, got, err, want)
+			t.Fatalf("%s is still there", pidFile)
 		case <-tick.C:
 		}
 	}
@@ -359,7 +377,7 @@ func TestOneLine(t *testing.T) {
 	const line = "lockstep --watch --delete --password-file=/etc/server.pass /abc/ backuper@host::wwwroot/"
 	for name, want := range map[string]string{
 		"watch.sh":  "\nexec " + line + "\n",
-		"rc.local":  "\n" + line + " \\\n",
+		"rc.local":  "\n\t" + strings.TrimPrefix(line, "lockstep ") + "\n",
 		"README.md": "\n    " + line + "\n",
 	} {
 		if !strings.Contains(read(t, name), want) {
@@ -382,7 +400,7 @@ func TestShellSyntax(t *testing.T) {
 	if scripts < 2 {
 		t.Errorf("only %d scripts are here", scripts)
 	}
-	for _, name := range []string{"watch.sh", "rc.local"} {
+	for _, name := range []string{"watch.sh", "rc.local", "lockstep-generator", "sysv/lockstep"} {
 		info, err := os.Stat(name)
 		must(t, err)
 		if info.Mode()&0o111 != 0o111 {

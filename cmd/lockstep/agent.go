@@ -23,14 +23,19 @@ Usage: lockstep agent [-c FILE]
   -c, --config=FILE       the config (default /etc/lockstep/lockstep.yaml); lockstep check
                           says whether it will do
       --control=SOCKET    the control socket, whatever the config says
+      --daemon            return when every source is watched, and go on in the background; the
+                          config has to say where the log goes (log-file, or log-format: journal)
+      --pid-file=FILE     hold FILE, with the process's number, as long as it runs
   -h, --help              this text
 
-SIGHUP, or lockstep reload, reads the config again and applies what differs. SIGTERM and SIGINT
+SIGHUP, or lockstep reload, reads the config again and applies what differs. SIGUSR1
+opens the log file again. SIGTERM and SIGINT
 end it: what is pending is sent first, within --grace; a second one ends it at once.
 
 Exit codes
    0  it was told to stop
    1  usage, or the config has errors: nothing was done
+  11  another process holds the PID file, or it cannot be written; so with the log file
   10  the control socket, or what it is to listen at, is in use
   20  the second signal ended it
 `
@@ -38,10 +43,12 @@ Exit codes
 // runAgent is the verb agent.
 func runAgent(args []string, stdout, stderr io.Writer) int {
 	l := options.NewVerb()
-	help, file, socket := false, config.DefaultFile, ""
+	help, file, socket, background, pidFile := false, config.DefaultFile, "", false, ""
 	l.On("help", "h", func() { help = true })
 	l.Text("config", "c", &file)
 	l.Text("control", "", &socket)
+	l.Set("daemon", "", &background)
+	l.Text("pid-file", "", &pidFile)
 	err := l.Parse(args)
 	if rest := l.Args(); err == nil && len(rest) > 0 {
 		err = fmt.Errorf("%q: what is kept in step is told in the config (--config=FILE)", rest)
@@ -59,16 +66,31 @@ func runAgent(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%v\nlockstep agent: nothing was done (code %d)\n", err, syncer.CodeUsage)
 		return int(syncer.CodeUsage)
 	}
+	if socket != "" {
+		cfg.Process.Control = socket
+	}
+	cfg.Process.PIDFile = pidFile
+	if background {
+		paths, err := agentPaths(cfg, file)
+		if err != nil {
+			return misused(stderr, "agent", err)
+		}
+		if parent, code := detach(paths, stderr); parent {
+			return code
+		}
+	}
 	agent.WipePassword()
 	for _, name := range cfg.Secrets {
 		confine.WipeEnv(name)
 	}
-	if socket != "" {
-		cfg.Process.Control = socket
-	}
 	if cfg.Process.Confine == "" {
 		cfg.Process.Confine = agent.ConfineDefault
 	}
+	unlock, err := lockPIDFile(pidFile)
+	if err != nil {
+		return int(complain(stderr, err))
+	}
+	defer unlock()
 	return serveAgent(cfg, environment, stderr)
 }
 
@@ -87,12 +109,14 @@ func environmentNow() func(string) (string, bool) {
 
 func serveAgent(cfg *config.Config, env func(string) (string, bool), stderr io.Writer) int {
 	s := agent.Defaults()
-	s.LogLevel, s.LogFormat = cfg.Process.LogLevel, cfg.Process.LogFormat
-	log, err := s.NewLogger(stderr)
+	s.LogLevel, s.LogFormat, s.LogFile = cfg.Process.LogLevel, cfg.Process.LogFormat, cfg.Process.LogFile
+	logging, err := openLog(&s, stderr)
 	if err != nil {
-		return int(complain(stderr, err))
+		return int(complain(stderr, &syncer.Failure{Code: syncer.CodeFile, Err: err}))
 	}
-	defer log.Sync()
+	defer logging.Close()
+	defer reopenLog(logging)()
+	log := logging.Logger()
 	warn := func(c *config.Config) {
 		for _, w := range c.Warnings {
 			log.Named("agent").Warn("the config", zap.String("warning", w))
@@ -110,7 +134,7 @@ func serveAgent(cfg *config.Config, env func(string) (string, bool), stderr io.W
 	ctx, stop, release := signals(stderr)
 	defer release()
 	v := serving{
-		options: agent.ServiceOptions{Version: version(), Config: cfg.File, Process: cfg.Process, Load: load, Log: log},
+		options: agent.ServiceOptions{Version: version(), Config: cfg.File, Process: cfg.Process, Load: load, Log: log, Levels: logging.SetLevel},
 		make:    func(o agent.ServiceOptions) (*agent.Service, error) { return agent.NewService(cfg.Syncs, o) },
 	}
 	return endCode(stderr, v.run(ctx, stop))

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/sysctl"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
@@ -106,7 +106,7 @@ func (c *eventsCommand) run(args []string) int {
 	if err != nil {
 		return c.failed(err)
 	}
-	out := agent.ForTerminal(c.stdout)
+	out := logs.ForTerminal(c.stdout)
 	if c.outfile != "" {
 		f, err := os.OpenFile(c.outfile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
 		if err != nil {
@@ -162,15 +162,15 @@ type news struct {
 
 // watch runs a watcher for each source, until the end of what was asked for, and waits for them.
 func (c *eventsCommand) watch(ctx context.Context, sources []*eventSource, out io.Writer) (int, error) {
-	settings := agent.Defaults()
-	settings.LogLevel = "warn"
+	level := "warn"
 	if c.quiet > 1 {
-		settings.LogLevel = "error"
+		level = "error"
 	}
-	log, err := settings.NewLogger(c.stderr)
+	logging, err := logs.New(logs.Options{Level: level, Format: logs.Console, Stderr: c.stderr})
 	if err != nil {
 		return eventsFailed, err
 	}
+	defer logging.Close()
 	c.say("%s", c.words(startingWait, startingSummary))
 	l := &listening{eventsCommand: c, sources: sources, out: bufio.NewWriter(out), print: c.printer(), table: newEventTable()}
 	if c.summary && c.zero {
@@ -180,7 +180,7 @@ func (c *eventsCommand) watch(ctx context.Context, sources []*eventSource, out i
 	}
 	for _, s := range sources {
 		cfg := s.config(&c.eventsOptions)
-		cfg.Logger = log
+		cfg.Logger = logging.Logger()
 		if s.runner, err = c.newWatcher(cfg); err != nil {
 			return eventsFailed, err
 		}

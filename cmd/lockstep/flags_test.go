@@ -296,7 +296,7 @@ func TestUsage(t *testing.T) {
 	d := agent.Defaults()
 	for _, number := range []string{
 		"sent (default " + d.Settle.String(), "wait (default " + d.MaxDelay.String(), "pending (default " + d.Grace.String(),
-		"default " + d.LogLevel, "default " + d.LogFormat, fmt.Sprint("default ", syncer.DefaultPort),
+		"default " + d.LogLevel, fmt.Sprint("default ", syncer.DefaultPort),
 		fmt.Sprint("with --watch ", agent.DefaultWatchTimeout.Seconds()), fmt.Sprint("with --watch ", agent.DefaultConTimeout.Seconds()),
 	} {
 		if !strings.Contains(usage, number) {

@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/syncer"
+	"go.uber.org/zap"
 )
 
 func main() {
@@ -45,25 +47,69 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if done {
 		return 0
 	}
+	if s.Daemon {
+		if parent, code := detach(daemonPaths(s), stderr); parent {
+			return code
+		}
+	}
 	agent.WipePassword()
 	if s.Confine == "" {
 		s.Confine = agent.ConfineDefault
 	}
+	unlock, err := lockPIDFile(s.PIDFile)
+	if err != nil {
+		return int(complain(stderr, err))
+	}
+	defer unlock()
 	ctx, stop, release := signals(stderr)
 	defer release()
 	if !s.Watch {
 		return int(agent.Once(stop, *s, stdout, stderr))
 	}
-	log, err := s.NewLogger(stderr)
+	logging, err := openLog(s, stderr)
 	if err != nil {
 		return int(complain(stderr, err))
 	}
-	defer log.Sync()
+	defer logging.Close()
+	defer reopenLog(logging)()
 	v := serving{
-		options: agent.ServiceOptions{Version: version(), Process: agent.Process{Control: s.Control}, Log: log, Items: agent.PrintItem(s, stdout)},
+		options: agent.ServiceOptions{Version: version(), Process: agent.Process{Control: s.Control, PIDFile: s.PIDFile}, Log: logging.Logger(), Levels: logging.SetLevel, Items: agent.PrintItem(s, stdout)},
 		make:    func(o agent.ServiceOptions) (*agent.Service, error) { return agent.NewWatch(*s, o) },
 	}
 	return endCode(stderr, v.run(ctx, stop))
+}
+
+// openLog opens the log of a process that stays; --quiet leaves what an operator should know.
+func openLog(s *agent.Settings, stderr io.Writer) (*logs.Logs, error) {
+	o := logs.Options{Level: s.LogLevel, Format: s.LogFormat, File: s.LogFile, Stderr: stderr}
+	if s.Quiet && o.Level != "error" {
+		o.Level = "warn"
+	}
+	l, err := logs.New(o)
+	if err != nil {
+		return nil, &syncer.Failure{Code: syncer.CodeFile, Err: err}
+	}
+	return l, nil
+}
+
+// reopenLog has SIGUSR1 open the log file again until release is called.
+func reopenLog(l *logs.Logs) (release func()) {
+	ch := make(chan os.Signal, 1) // one that waits says all there is to say
+	signal.Notify(ch, syscall.SIGUSR1)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for range ch {
+			if err := l.Reopen(); err != nil {
+				l.Logger().Named("agent").Error("the log file cannot be opened again; the old one is written on", zap.Error(err))
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(ch)
+		close(ch)
+		<-over
+	}
 }
 
 // complain tells all that is wrong with a command line, a line each, and gives the exit code.

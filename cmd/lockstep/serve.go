@@ -16,6 +16,7 @@ import (
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/cmd/internal/control"
+	"github.com/lockstep-sync/lockstep/cmd/internal/daemon"
 	"github.com/lockstep-sync/lockstep/cmd/internal/metrics"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
@@ -65,6 +66,10 @@ func (v *serving) run(ctx, stop context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
+		v.tellManager(serving, stop, service)
+		return nil
+	})
+	g.Go(func() error {
 		defer stopServing()
 		return service.Run(ctx, stop)
 	})
@@ -109,9 +114,11 @@ func (v *serving) obey(ctx context.Context, service *agent.Service) {
 		case <-ctx.Done():
 			return
 		case <-ch:
+			_ = daemon.Notifier{}.Reloading()
 			if _, err := service.Reload(ctx); err != nil && !errors.Is(err, api.ErrSettings) { // that is told already
 				v.options.Log.Named("agent").Error("the config was not loaded again", zap.Error(err))
 			}
+			_ = daemon.Ready()
 		}
 	}
 }

@@ -15,6 +15,7 @@ Usage: lockstep [OPTION…] SRC DST
        lockstep agent [-c FILE]    run the service: many syncs from one config file
        lockstep check [-c FILE] [--offline]    will the config of a service do?
        lockstep config [-c FILE] [SYNC]    what it comes to; lockstep schema, for editors
+       lockstep units [-c FILE] DIR    for systemd: what a config needs mounted
        lockstep sysctl [OPTION…] [DIR…]    the kernel's limits on watching: show, raise
        lockstep events [OPTION…] PATH…     tell what happens to files, as inotifywait does
 
@@ -55,7 +56,11 @@ Watching
       --confine=HOW       auto: take away what lockstep does not need, where it cannot hurt;
                           strict: more, with losses that are told; off (docs/security.md)
       --log-level=LEVEL   debug, info, warn or error (default info)
-      --log-format=FORM   console or json (default console)
+      --log-format=FORM   console, json or journal (default journal where systemd's journal
+                          is standard error, else console)
+      --log-file=FILE     log there, not to standard error; SIGUSR1 opens FILE again
+      --daemon            return when SRC is watched, and go on in the background
+      --pid-file=FILE     hold FILE, with the process's number, as long as it runs
 
 What takes part
   -a, --archive           -rlptgoD: the default, of which --no-OPTION takes a part away

@@ -29,6 +29,7 @@ var verbs = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"status":     controlVerb("status", runStatus),
 	"stop":       controlVerb("stop", runStop),
 	"sysctl":     runSysctl,
+	"units":      runUnits,
 }
 
 func first(args []string) string {

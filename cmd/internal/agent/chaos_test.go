@@ -228,7 +228,7 @@ func (w *watching) stop(t *testing.T) {
 func startWatch(t *testing.T, source, target, replica string, v variant) *watching {
 	t.Helper()
 	s := Defaults()
-	s.Source, s.Target, s.Watch, s.Delete, s.NoTune, s.LogLevel = source, target, true, true, true, "debug"
+	s.Source, s.Target, s.Watch, s.Delete, s.NoTune = source, target, true, true, true
 	s.StateDir = v.state
 	if s.StateDir == "" {
 		s.StateDir = t.TempDir()
@@ -251,10 +251,7 @@ func startWatch(t *testing.T, source, target, replica string, v variant) *watchi
 		t.Fatal(err)
 	}
 	w := &watching{target: target, replica: replica, done: make(chan error, 1)}
-	log, err := s.NewLogger(w)
-	if err != nil {
-		t.Fatal(err)
-	}
+	log := debugLog(t, w)
 	stop, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	go func() { w.done <- Watch(context.Background(), s, stop, log, nil) }()

@@ -124,8 +124,9 @@ func (j *journal) failed(o *syncer.Outcome) {
 		level = zapcore.WarnLevel
 	}
 	if ce := j.log.Check(level, "push failed; nothing is lost, it is tried again"); ce != nil {
+		code := syncer.ExitCode(syncer.Report{}, o.Err)
 		ce.Write(zap.String("error", bare(o.Err)), zap.Stringer("class", o.Class), zap.String("remedy", o.Remedy),
-			zap.Int("code", int(syncer.ExitCode(syncer.Report{}, o.Err))), zap.Int("paths", j.waiting(o)),
+			zap.Int("code", int(code)), zap.String("rsync", code.Words()), zap.Int("paths", j.waiting(o)),
 			zap.Int("attempt", o.Failures), zap.Duration("down", rounded(now.Sub(j.since))),
 			zap.Duration("retry_in", o.Retry.Round(time.Millisecond)))
 	}
@@ -194,6 +195,9 @@ func figures(o *syncer.Outcome) []zap.Field {
 	}
 	if n := len(o.Report.Problems); n > 0 || o.Report.Partial {
 		fields = append(fields, zap.Bool("partial", true), zap.Int("problems", n))
+	}
+	if code := syncer.ExitCode(o.Report, nil); code != syncer.CodeOK {
+		fields = append(fields, zap.String("rsync", code.Words()))
 	}
 	return fields
 }

@@ -51,6 +51,25 @@ func TestJournalPushed(t *testing.T) {
 	}
 }
 
+// TestJournalRsyncWords: what people search logs for is in the line of a push that rsync would have complained of.
+func TestJournalRsyncWords(t *testing.T) {
+	for words, rep := range map[any]syncer.Report{
+		nil: {},
+		"some files/attrs were not transferred (see previous errors) (code 23)": {Partial: true},
+		"some files vanished before they could be transferred (code 24)":        {Problems: []syncer.Problem{{Path: "p", Err: fs.ErrNotExist}}},
+		"the --max-delete limit stopped deletions (code 25)":                    {DeletesHeld: true},
+	} {
+		core, logs := observer.New(zap.InfoLevel)
+		j := newJournal(zap.New(core))
+		j.push = &syncer.Syncer{}
+		rep.Stats.Transferred = 1
+		j.observe(syncer.Outcome{Report: rep})
+		if got := logs.All()[0].ContextMap()["rsync"]; got != words {
+			t.Errorf("%+v: %v, want %v", rep, got, words)
+		}
+	}
+}
+
 func TestJournalMoved(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	j := newJournal(zap.New(core))
@@ -187,7 +206,7 @@ func TestJournalOutage(t *testing.T) {
 	if len(failed) != 11 { // one a minute, and one for the other class
 		t.Errorf("%d lines in ten minutes", len(failed))
 	}
-	want := map[string]any{"error": "error 1", "class": "transient", "remedy": "mend it", "code": int64(10),
+	want := map[string]any{"error": "error 1", "class": "transient", "remedy": "mend it", "code": int64(10), "rsync": "error in socket IO (code 10)",
 		"paths": int64(17), "attempt": int64(1), "down": time.Duration(0), "retry_in": time.Duration(0)}
 	if diff := cmp.Diff(want, failed[0].ContextMap()); diff != "" {
 		t.Errorf("the first line (-want +got):\n%s", diff)

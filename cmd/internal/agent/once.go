@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -75,18 +76,7 @@ func once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 	case err != nil:
 		p.error(fmt.Errorf("%w (code %d)", err, code))
 	case code != syncer.CodeOK:
-		p.error(fmt.Errorf("%s (code %d)", codeText(code), code))
+		p.error(errors.New(code.Words()))
 	}
 	return code
-}
-
-// codeText says what an exit code of a push that reached its end means.
-func codeText(c syncer.Code) string {
-	switch c {
-	case syncer.CodeVanished:
-		return "some files vanished before they could be sent"
-	case syncer.CodeMaxDelete:
-		return "the --max-delete limit stopped deletions"
-	}
-	return "some files could not be brought over (see the errors before)"
 }

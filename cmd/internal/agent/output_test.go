@@ -139,31 +139,3 @@ func TestPlainProgress(t *testing.T) {
 		}
 	}
 }
-
-// TestLogger: formats and levels.
-func TestLogger(t *testing.T) {
-	for name, test := range map[string]struct {
-		s          Settings
-		want, lack string
-	}{
-		"console":   {Settings{LogLevel: "info", LogFormat: "console"}, "INFO  said", "whispered"},
-		"json":      {Settings{LogLevel: "debug", LogFormat: "json"}, `"level":"debug"`, "INFO"},
-		"errors":    {Settings{LogLevel: "error", LogFormat: "console"}, "ERROR  shouted", "WARN"},
-		"quiet":     {Settings{LogLevel: "debug", LogFormat: "console", Quiet: true}, "WARN  warned", "INFO"},
-		"very much": {Settings{LogLevel: "error", LogFormat: "console", Quiet: true}, "ERROR  shouted", "WARN"},
-	} {
-		var out strings.Builder
-		log, err := test.s.NewLogger(&out)
-		must(t, err)
-		log.Debug("whispered")
-		log.Info("said")
-		log.Warn("warned")
-		log.Error("shouted")
-		if got := out.String(); !strings.Contains(got, test.want) || strings.Contains(got, test.lack) {
-			t.Errorf("%s: %q lacks %q or has %q", name, got, test.want, test.lack)
-		}
-	}
-	if _, err := (&Settings{LogLevel: "loud"}).NewLogger(&strings.Builder{}); err == nil {
-		t.Error("a level that there is not")
-	}
-}

@@ -34,6 +34,11 @@ func (s *Settings) needs() (confine.Needs, error) {
 	if dir := s.stateDir(); s.Watch && dir != "" {
 		n.Write = append(n.Write, dir)
 	}
+	for _, file := range []string{s.LogFile, s.PIDFile} { // one is made anew, one is removed
+		if file != "" {
+			n.Write = append(n.Write, filepath.Dir(file))
+		}
+	}
 	for _, one := range s.Each() {
 		if err := one.addNeeds(&n); err != nil {
 			return n, err
@@ -114,7 +119,7 @@ func (p *Process) needs(syncs []SyncConfig) (confine.Needs, error) {
 		}
 		n.Exec = n.Exec || syncs[i].Hooks.Any()
 	}
-	for _, file := range []string{p.LogFile, p.Control, p.Listen} {
+	for _, file := range []string{p.LogFile, p.PIDFile, p.Control, p.Listen} {
 		if strings.HasPrefix(file, "/") {
 			n.Write = append(n.Write, filepath.Dir(file))
 		}

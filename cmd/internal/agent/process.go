@@ -6,6 +6,7 @@ import "github.com/lockstep-sync/lockstep/cmd/internal/hooks"
 type Process struct {
 	LogLevel, LogFormat string // as in Settings
 	LogFile             string // "" is standard error; SIGUSR1 opens it again
+	PIDFile             string // "" is none
 	StateDir            string // as in Settings
 	User, Confine       string // as in Settings
 

@@ -141,7 +141,7 @@ func sameSettings(a, b Settings) bool {
 	}
 	for _, s := range []*Settings{&a, &b} {
 		s.Filter.Open, s.Quieter = nil, nil // what the one read, and the others compile, is compared
-		s.LogLevel, s.LogFormat, s.StateDir, s.User, s.Confine = "", "", "", "", ""
+		s.LogLevel, s.LogFormat, s.LogFile, s.StateDir, s.User, s.Confine = "", "", "", "", "", ""
 	}
 	return reflect.DeepEqual(a, b)
 }

@@ -79,13 +79,8 @@ func (s *served) start(o ServiceOptions) {
 	s.t.Helper()
 	s.process.StateDir = s.path("state")
 	o.Process, o.Load, o.Config = s.process, s.load, "test.yaml"
-	settings := Defaults()
-	settings.LogLevel = "debug"
-	log, err := settings.NewLogger(s.log)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	o.Log = log
+	o.Log = debugLog(s.t, s.log)
+	var err error
 	if s.Service, err = NewService(slices.Clone(s.configs), o); err != nil {
 		s.t.Fatal(err)
 	}

@@ -56,6 +56,9 @@ type Settings struct {
 	NoIndex               bool
 	Grace                 time.Duration
 	LogLevel, LogFormat   string
+	LogFile               string // "" is standard error
+	Daemon                bool   // go on in the background
+	PIDFile               string // "" is none
 
 	StateDir       string        // "" is DefaultStateDir
 	VerifyEvery    time.Duration // 0: never by itself
@@ -83,7 +86,6 @@ func Defaults() Settings {
 		Grace:        DefaultGrace,
 		Human:        1,
 		LogLevel:     "info",
-		LogFormat:    "console",
 	}
 }
 

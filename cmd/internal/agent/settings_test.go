@@ -38,7 +38,7 @@ func TestValidate(t *testing.T) {
 		"last port":       {func(s *Settings) { s.Target, s.Port = "h::m", 65535 }, nil},
 		"levels":          {func(s *Settings) { s.LogLevel = "fatal" }, []string{`--log-level "fatal": it is debug, info, warn or error`}},
 		"no level":        {func(s *Settings) { s.LogLevel = "" }, []string{`--log-level ""`}},
-		"formats":         {func(s *Settings) { s.LogFormat = "JSON" }, []string{`--log-format "JSON": it is console or json`}},
+		"formats":         {func(s *Settings) { s.LogFormat = "JSON" }, []string{`--log-format "JSON": it is console, json or journal`}},
 		"no source":       {func(s *Settings) { s.Source = "" }, []string{"the source is empty"}},
 		"no target":       {func(s *Settings) { s.Target = "" }, []string{"the target is empty"}},
 		"the root":        {func(s *Settings) { s.Target = "/" }, []string{`target "/" is the root of the machine`}},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/watcher"
@@ -106,7 +107,8 @@ func (s *Settings) checkWatch(c *checker) {
 			{"--poll-interval", s.PollInterval != d.PollInterval}, {"--index=off", s.NoIndex}, {"--delete-unmounted", s.DeleteUnmounted},
 			{"--state-dir", s.StateDir != ""}, {"--verify-every", s.VerifyEvery != 0}, {"--verify-checksum", s.VerifyChecksum},
 			{"--delete-delay=TIME", s.DeleteDelay != 0}, {"--max-delete=" + s.DeleteLimit.String(), s.DeleteLimit.Percent > 0},
-			{"--new-source", s.NewSource}, {"--control", s.Control != ""},
+			{"--new-source", s.NewSource}, {"--control", s.Control != ""}, {"--log-file", s.LogFile != ""},
+			{"--daemon", s.Daemon}, {"--pid-file", s.PIDFile != ""},
 		}, "is for --watch")
 	}
 	c.check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")
@@ -149,8 +151,10 @@ func (s *Settings) checkValues(c *checker) {
 	c.check(s.ConTimeout < 0, "--contimeout %v is negative", s.ConTimeout)
 	c.check(s.Port < 0 || s.Port > 65535, "--port %d is no port", s.Port)
 	c.check(s.Protocol != 0 && (s.Protocol < 30 || s.Protocol > 32), "--protocol %d: lockstep speaks 30, 31 and 32", s.Protocol)
-	c.check(!slices.Contains(logLevels(), s.LogLevel), "--log-level %q: it is debug, info, warn or error", s.LogLevel)
-	c.check(s.LogFormat != "console" && s.LogFormat != "json", "--log-format %q: it is console or json", s.LogFormat)
+	c.check(!slices.Contains(logs.Levels(), s.LogLevel), "--log-level %q: it is debug, info, warn or error", s.LogLevel)
+	c.check(s.LogFormat != "" && !slices.Contains(logs.Formats(), s.LogFormat), "--log-format %q: it is console, json or journal", s.LogFormat)
+	c.check(s.Daemon && s.LogFile == "" && s.LogFormat != logs.Journal, "--daemon: standard error leads nowhere: say where the log goes with --log-file or --log-format=journal")
+	c.check(s.LogFile != "" && s.LogFormat == logs.Journal, "--log-file and --log-format=journal exclude one another: the journal keeps its files itself")
 }
 
 // checkLocal: rsync takes these for a local target as well, where they do nothing.

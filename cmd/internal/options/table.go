@@ -7,6 +7,7 @@ import (
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/cmd/internal/confine"
+	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
@@ -51,8 +52,11 @@ func (l *Line) addWatching() {
 	l.Text("control", "", &s.Control).process().about("a control socket")
 	l.Text("user", "", &s.User).process().about("become NAME[:GROUP]")
 	l.Text("confine", "", &s.Confine).choice(confine.Levels()...).process().about("how much is taken from the process")
-	l.Text("log-level", "", &s.LogLevel).choice("debug", "info", "warn", "error").process().about("from which level on is logged")
-	l.Text("log-format", "", &s.LogFormat).choice("console", "json").process().about("the form of log lines")
+	l.Text("log-level", "", &s.LogLevel).choice(logs.Levels()...).process().about("from which level on is logged")
+	l.Text("log-format", "", &s.LogFormat).choice(logs.Formats()...).process().about("the form of log lines")
+	l.Set("daemon", "", &s.Daemon).onLine("how a process is started is told where it is started").about("return when it watches, and go on in the background")
+	l.Text("pid-file", "", &s.PIDFile).onLine("how a process is started is told where it is started").about("hold a file with the process's number")
+	l.Text("log-file", "", &s.LogFile).process().about("log there instead of to standard error; SIGUSR1 opens it again")
 }
 
 // addSelection: what takes part.

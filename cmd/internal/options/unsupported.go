@@ -23,7 +23,7 @@ func RsyncOption(name string) (why string, ok bool) {
 // more; a test compares the two, and both with rsync --help.
 var unsupported = []struct{ options, why string }{
 	{"--iconv", "names are bytes to lockstep, and are sent as they are"},
-	{"--info --debug --stderr --outbuf --8-bit-output -8 --out-format --log-format --log-file --log-file-format",
+	{"--info --debug --stderr --outbuf --8-bit-output -8 --out-format --log-format --log-file-format",
 		"what is printed is chosen with -v, -i, -q, --stats and --progress, what --watch logs with --log-level and --log-format"},
 	{"--motd", "-q silences a daemon's greeting, with all else"},
 	{"--dirs -d --old-dirs --old-d --list-only", "directories are sent with their content, or by name with --files-from"},
@@ -46,5 +46,5 @@ var unsupported = []struct{ options, why string }{
 	{"--max-alloc --qsort", "memory is used as needed, within fixed bounds for all that the other side says"},
 	{"--stop-after --stop-at --time-limit", "stop it with SIGTERM, as timeout(1) and systemd do: what is under way is ended cleanly"},
 	{"--write-batch --only-write-batch --read-batch", "changes go to a target, not into a file"},
-	{"--daemon --config --detach --no-detach --server --sender", "lockstep pushes; the other side is rsync's"},
+	{"--config --detach --no-detach --server --sender", "lockstep pushes; the other side is rsync's"},
 }

@@ -1,4 +1,4 @@
-package agent
+package logs
 
 import (
 	"encoding/json"
@@ -13,14 +13,9 @@ const oddName = "esc\x1b[31m nl\n del\x7f c1\u009b2J rtl\u202egnp sep\u2028 bad\
 // TestLogIsPlainText: whatever a name or a peer says, a log line is one line of text.
 func TestLogIsPlainText(t *testing.T) {
 	for _, format := range []string{"console", "json"} {
-		s := Defaults()
-		s.LogFormat = format
 		var out strings.Builder
-		log, err := s.NewLogger(&out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		newJournal(log.With(zap.String("root", oddName))).says(oddName, true)
+		l := mustNew(t, Options{Format: format, Stderr: &out})
+		l.Logger().With(zap.String("root", oddName)).Warn("the target says", zap.String("message", oddName))
 		line := out.String()
 		if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") {
 			t.Errorf("%s: not one line: %q", format, line)

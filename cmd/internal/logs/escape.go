@@ -1,4 +1,4 @@
-package agent
+package logs
 
 import (
 	"fmt"
@@ -16,13 +16,11 @@ func obeyed(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
 }
 
-// logText makes the lines of a log plain text. The encoder escapes what is below a space, and leaves
+// plainText makes the lines of a log plain text. The encoder escapes what is below a space, and leaves
 // other characters that terminals obey. They come in names and in what peers say, so
 // within JSON's strings, where \uXXXX means the same.
-type logText struct{ w io.Writer }
-
-func (l logText) Write(lines []byte) (int, error) {
-	return writeEscaped(l.w, lines, "\n\t", func(out []byte, r rune, _ []byte) []byte { return fmt.Appendf(out, `\u%04x`, r) })
+func plainText(lines []byte) []byte {
+	return escaped(lines, "\n\t", func(out []byte, r rune, _ []byte) []byte { return fmt.Appendf(out, `\u%04x`, r) })
 }
 
 // ForTerminal escapes what terminals obey where w is one, as -i does. To anything else each byte goes
@@ -37,16 +35,20 @@ func ForTerminal(w io.Writer) io.Writer {
 type terminalText struct{ w io.Writer }
 
 func (t terminalText) Write(text []byte) (int, error) {
-	return writeEscaped(t.w, text, "\n\t\x00", func(out []byte, _ rune, bytes []byte) []byte {
+	out := escaped(text, "\n\t\x00", func(out []byte, _ rune, bytes []byte) []byte {
 		for _, b := range bytes {
 			out = fmt.Appendf(out, `\#%03o`, b)
 		}
 		return out
 	})
+	if _, err := t.w.Write(out); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }
 
-// writeEscaped writes text with what is obeyed in it, but for keep, and what is no UTF-8, escaped.
-func writeEscaped(w io.Writer, text []byte, keep string, escape func(out []byte, r rune, bytes []byte) []byte) (int, error) {
+// escaped is text with what is obeyed in it, but for keep, and what is no UTF-8, escaped.
+func escaped(text []byte, keep string, escape func(out []byte, r rune, bytes []byte) []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for rest := text; len(rest) > 0; {
 		r, n := utf8.DecodeRune(rest)
@@ -57,8 +59,5 @@ func writeEscaped(w io.Writer, text []byte, keep string, escape func(out []byte,
 		}
 		rest = rest[n:]
 	}
-	if _, err := w.Write(out); err != nil {
-		return 0, err
-	}
-	return len(text), nil
+	return out
 }

@@ -147,18 +147,19 @@ func sameSettings(a, b Settings) bool {
 }
 
 // processKeys are the fields of Process as a config calls them.
-var processKeys = [...]string{
-	"log-level", "log-format", "log-file", "state-dir", "user", "confine", "control", "control-group",
-	"listen", "listen-cert", "listen-key", "listen-client-ca", "listen-token-file",
+var processKeys = map[string]string{
+	"LogLevel": "log-level", "LogFormat": "log-format", "LogFile": "log-file", "StateDir": "state-dir", "User": "user",
+	"Confine": "confine", "PIDFile": "pid-file", "Control": "control", "ControlGroup": "control-group", "Listen": "listen",
+	"ListenCert": "listen-cert", "ListenKey": "listen-key", "ListenClientCA": "listen-client-ca", "ListenToken": "listen-token-file",
 }
 
 // notApplied are settings of the process that are not what they were, and what was taken from it at the start and
 // would be needed now.
 func (v *Service) notApplied(syncs []SyncConfig, p Process) (list []string) {
 	have, want := reflect.ValueOf(v.process), reflect.ValueOf(p)
-	for i, name := range processKeys {
+	for i := range have.NumField() {
 		if !have.Field(i).Equal(want.Field(i)) {
-			list = append(list, name)
+			list = append(list, processKeys[have.Type().Field(i).Name])
 		}
 	}
 	v.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -427,6 +428,14 @@ func TestNewServiceChecks(t *testing.T) {
 	} {
 		if _, err := NewService(list, ServiceOptions{Log: zap.NewNop()}); err == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestProcessKeys(t *testing.T) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Process]()) {
+		if processKeys[f.Name] == "" || !f.Type.Comparable() {
+			t.Errorf("a reload does not know how to tell of %s", f.Name)
 		}
 	}
 }

@@ -24,7 +24,8 @@
 //     the Tree entry keeps its later time. If both happen to be due together, the Tree entry covers it.
 //  6. Above MaxPaths the deepest crowded directories become Tree entries, largest first, until an
 //     eighth of the room is free.
-//  7. Moves ride along: a pair (From, To) leaves with the batch whose changes cover To, and what is due
+//  7. Flush makes all that is queued due, and it stays due: what changes again before it is taken does not wait for that.
+//  8. Moves ride along: a pair (From, To) leaves with the batch whose changes cover To, and what is due
 //     at From takes To along. What moved on
 //     before it was taken is one move from where it was first to where it is last; what was moved
 //     over, or moved back, is none. Beyond 4096 all are dropped until the queue is empty: they save

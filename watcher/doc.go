@@ -32,7 +32,9 @@
 //  8. While the root is absent nothing is emitted, so its loss cannot look like deletion. When
 //     a directory is there again, whatever its identity, all of it is watched and emitted. A mount that
 //     comes or goes below the root makes that place a Tree change.
-//  9. A rename within the tree is told as a pair, too: by inotify where both of its events came one after
+//  9. Barrier returns once all that happened before it has been emitted: an event of its own has come through the
+//     kernel's queue, what was lost before it has been looked for, and what gives no events has been compared.
+//  10. A rename within the tree is told as a pair, too: by inotify where both of its events came one after
 //     the other, by fanotify always. It is a second hint about names that are told anyway.
 //
 // Left to the caller: settling (changes come as they happen; Open and Closed help), filtering what it

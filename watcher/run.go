@@ -94,12 +94,11 @@ func (s *session) run(ctx context.Context) {
 	} else {
 		s.log.Warn("mounts are not watched: those below the root are not noticed", zap.Error(err))
 	}
-	look := time.NewTicker(rootInterval)
+	look := time.NewTimer(untilLook())
 	defer look.Stop()
+	looks := 0
 	poll := time.NewTicker(s.w.cfg.PollInterval)
 	defer poll.Stop()
-	tick := time.NewTicker(keeperTick)
-	defer tick.Stop()
 	defer s.waitKeeper()
 	var news chan struct{}
 	var done chan job
@@ -126,10 +125,6 @@ func (s *session) run(ctx context.Context) {
 		case j := <-done:
 			s.differences()
 			s.keeper.finished(j)
-		case <-tick.C:
-			if s.keeper != nil && s.stats.RootPresent {
-				s.keeper.tick(ctx)
-			}
 		case <-s.rebuildAt.C:
 			s.rebuild(ctx)
 		case a := <-s.w.awaits:
@@ -138,13 +133,24 @@ func (s *session) run(ctx context.Context) {
 		case <-mounts:
 			s.mountsChanged(ctx)
 		case <-look.C:
+			look.Reset(untilLook())
 			s.look(ctx)
 			s.checkMounts(ctx)
+			if looks++; looks%looksPerTick == 0 && s.keeper != nil && s.stats.RootPresent {
+				s.keeper.tick(ctx)
+			}
 		case <-poll.C:
 			s.poll(ctx)
 		}
 	}
 }
+
+// looksPerTick is how many looks at the root make a keeper's tick: what has a time of its own wakes a processor by itself.
+const looksPerTick = int(keeperTick / rootInterval)
+
+// untilLook is how long it is until the root is looked at. All sessions of a process do it at the same moment, so that
+// fifty idle ones wake a processor once a second, and not fifty times.
+func untilLook() time.Duration { return rootInterval - time.Duration(time.Now().UnixNano())%rootInterval }
 
 // close ends what is left. After it, no goroutine of the session runs.
 func (s *session) close() {

@@ -12,7 +12,6 @@ import (
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/cmd/internal/config"
 	"github.com/lockstep-sync/lockstep/cmd/internal/confine"
-	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/cmd/internal/options"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
@@ -109,8 +108,9 @@ func environmentNow() func(string) (string, bool) {
 }
 
 func serveAgent(cfg *config.Config, env func(string) (string, bool), stderr io.Writer) int {
-	p := cfg.Process
-	logging, err := logs.New(logs.Options{Level: p.LogLevel, Format: p.LogFormat, File: p.LogFile, Stderr: stderr})
+	s := agent.Defaults()
+	s.LogLevel, s.LogFormat, s.LogFile = cfg.Process.LogLevel, cfg.Process.LogFormat, cfg.Process.LogFile
+	logging, err := openLog(&s, stderr)
 	if err != nil {
 		return int(complain(stderr, &syncer.Failure{Code: syncer.CodeFile, Err: err}))
 	}

@@ -26,7 +26,6 @@ func parse(args []string, stdout io.Writer) (s *agent.Settings, done bool, err e
 	l := options.New(s)
 	l.On("help", "", func() { help = true })
 	l.On("version", "V", func() { asked = true })
-	l.Text("control", "", &s.Control)
 	if err := l.Parse(args); err != nil {
 		return nil, false, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
 	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/syncer"
+	"go.uber.org/zap"
 )
 
 func main() {
@@ -65,9 +66,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if !s.Watch {
 		return int(agent.Once(stop, *s, stdout, stderr))
 	}
-	logging, err := logs.New(logOptions(s, stderr))
+	logging, err := openLog(s, stderr)
 	if err != nil {
-		return int(complain(stderr, &syncer.Failure{Code: syncer.CodeFile, Err: err}))
+		return int(complain(stderr, err))
 	}
 	defer logging.Close()
 	defer reopenLog(logging)()
@@ -78,26 +79,36 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return endCode(stderr, v.run(ctx, stop))
 }
 
-// logOptions are those of --watch; --quiet leaves what an operator should know.
-func logOptions(s *agent.Settings, stderr io.Writer) logs.Options {
+// openLog opens the log of a process that stays; --quiet leaves what an operator should know.
+func openLog(s *agent.Settings, stderr io.Writer) (*logs.Logs, error) {
 	o := logs.Options{Level: s.LogLevel, Format: s.LogFormat, File: s.LogFile, Stderr: stderr}
 	if s.Quiet && o.Level != "error" {
 		o.Level = "warn"
 	}
-	return o
+	l, err := logs.New(o)
+	if err != nil {
+		return nil, &syncer.Failure{Code: syncer.CodeFile, Err: err}
+	}
+	return l, nil
 }
 
 // reopenLog has SIGUSR1 open the log file again until release is called.
 func reopenLog(l *logs.Logs) (release func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
+	ch := make(chan os.Signal, 1) // one that waits says all there is to say
+	signal.Notify(ch, syscall.SIGUSR1)
+	over := make(chan struct{})
 	go func() {
-		defer close(done)
-		l.ReopenOnSignal(ctx)
+		defer close(over)
+		for range ch {
+			if err := l.Reopen(); err != nil {
+				l.Logger().Named("agent").Error("the log file cannot be opened again; the old one is written on", zap.Error(err))
+			}
+		}
 	}()
 	return func() {
-		cancel()
-		<-done
+		signal.Stop(ch)
+		close(ch)
+		<-over
 	}
 }
 

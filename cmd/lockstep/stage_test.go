@@ -321,14 +321,14 @@ func cmdSoon(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("%s and %s differ still: %v\n%s%s", args[0], args[1], err, syncertest.Format(diffs), logsOf(ts))
+			ts.Fatalf("%s and %s differ still: %v\n%s%s", args[0], args[1], err, syncertest.Format(diffs), stageLogs(ts))
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// logsOf are the logs of all that runs, for a failure.
-func logsOf(ts *testscript.TestScript) string {
+// stageLogs are those of all that runs, for a failure.
+func stageLogs(ts *testscript.TestScript) string {
 	var b strings.Builder
 	for name := range stageOf(ts).procs {
 		fmt.Fprintf(&b, "-- %s.log\n%s", name, ts.ReadFile(name+".log"))
@@ -340,7 +340,7 @@ func poll(ts *testscript.TestScript, what string, ok func() bool) {
 	deadline := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(deadline) {
-			ts.Fatalf("waited %v for: %s\n%s", patience, what, logsOf(ts))
+			ts.Fatalf("waited %v for: %s\n%s", patience, what, stageLogs(ts))
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -56,8 +56,8 @@ Watching
       --confine=HOW       auto: take away what lockstep does not need, where it cannot hurt;
                           strict: more, with losses that are told; off (docs/security.md)
       --log-level=LEVEL   debug, info, warn or error (default info)
-      --log-format=FORM   console, json, or journal: systemd's (default journal where standard
-                          error leads there, else console)
+      --log-format=FORM   console, json or journal (default journal where systemd's journal
+                          is standard error, else console)
       --log-file=FILE     log there, not to standard error; SIGUSR1 opens FILE again
       --daemon            return when SRC is watched, and go on in the background
       --pid-file=FILE     hold FILE, with the process's number, as long as it runs

@@ -51,7 +51,7 @@ var choices = map[string][]string{
 	"index":           {"off"},
 	"confine":         {"auto", "strict", "off"},
 	"log-level":       {"debug", "info", "warn", "error"},
-	"log-format":      {"console", "json"},
+	"log-format":      {"console", "json", "journal"},
 	"compress-choice": {"zstd", "lz4", "zlibx", "zlib", "none"},
 	"event":           append(single, "close", "move", "all_events"),
 	"ascending":       append(single, "total"),

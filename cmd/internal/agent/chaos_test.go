@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/syncer/filter"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 	"github.com/lockstep-sync/lockstep/watcher"
@@ -229,7 +228,7 @@ func (w *watching) stop(t *testing.T) {
 func startWatch(t *testing.T, source, target, replica string, v variant) *watching {
 	t.Helper()
 	s := Defaults()
-	s.Source, s.Target, s.Watch, s.Delete, s.NoTune, s.LogLevel = source, target, true, true, true, "debug"
+	s.Source, s.Target, s.Watch, s.Delete, s.NoTune = source, target, true, true, true
 	s.StateDir = v.state
 	if s.StateDir == "" {
 		s.StateDir = t.TempDir()
@@ -252,13 +251,10 @@ func startWatch(t *testing.T, source, target, replica string, v variant) *watchi
 		t.Fatal(err)
 	}
 	w := &watching{target: target, replica: replica, done: make(chan error, 1)}
-	logging, err := logs.New(logs.Options{Level: s.LogLevel, Stderr: w})
-	if err != nil {
-		t.Fatal(err)
-	}
+	log := debugLog(t, w)
 	stop, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
-	go func() { w.done <- Watch(context.Background(), s, stop, logging.Logger(), nil) }()
+	go func() { w.done <- Watch(context.Background(), s, stop, log, nil) }()
 	return w
 }
 

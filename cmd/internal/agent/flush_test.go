@@ -20,7 +20,7 @@ import (
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
-var flushRounds = flag.Int("flush.rounds", 150, "how often TestFlushIsABarrier writes, flushes and compares")
+var flushRounds = flag.Int("flush.rounds", 40, "how often TestFlushIsABarrier writes, flushes and compares")
 
 // TestFlushIsABarrier writes, flushes and looks at the target, while others write about a thousand files a second: what was written
 // before is there, by content. One of the files is written all the time, one again and again, and some are new, in new

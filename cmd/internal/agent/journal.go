@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/syncer"
 )
 
@@ -128,14 +126,11 @@ func (j *journal) failed(o *syncer.Outcome) {
 	if ce := j.log.Check(level, "push failed; nothing is lost, it is tried again"); ce != nil {
 		code := syncer.ExitCode(syncer.Report{}, o.Err)
 		ce.Write(zap.String("error", bare(o.Err)), zap.Stringer("class", o.Class), zap.String("remedy", o.Remedy),
-			zap.Int("code", int(code)), zap.String("rsync", inRsyncsWords(code)), zap.Int("paths", j.waiting(o)),
+			zap.Int("code", int(code)), zap.String("rsync", code.Words()), zap.Int("paths", j.waiting(o)),
 			zap.Int("attempt", o.Failures), zap.Duration("down", rounded(now.Sub(j.since))),
 			zap.Duration("retry_in", o.Retry.Round(time.Millisecond)))
 	}
 }
-
-// inRsyncsWords is how rsync ends such a push: who greps logs looks for that.
-func inRsyncsWords(code syncer.Code) string { return fmt.Sprintf("%s (code %d)", code.Words(), code) }
 
 // waiting is how many paths are to be pushed.
 func (j *journal) waiting(o *syncer.Outcome) int {
@@ -172,7 +167,7 @@ func (j *journal) pushed(o *syncer.Outcome) {
 		text = "in step"
 	}
 	if ce := j.log.Check(level, text); ce != nil {
-		ce.Write(append(figures(o), logs.Unfolded())...)
+		ce.Write(figures(o)...)
 	}
 }
 
@@ -200,9 +195,9 @@ func figures(o *syncer.Outcome) []zap.Field {
 	}
 	if n := len(o.Report.Problems); n > 0 || o.Report.Partial {
 		fields = append(fields, zap.Bool("partial", true), zap.Int("problems", n))
-		if code := syncer.ExitCode(o.Report, nil); code != syncer.CodeOK {
-			fields = append(fields, zap.String("rsync", inRsyncsWords(code)))
-		}
+	}
+	if code := syncer.ExitCode(o.Report, nil); code != syncer.CodeOK {
+		fields = append(fields, zap.String("rsync", code.Words()))
 	}
 	return fields
 }

@@ -51,6 +51,25 @@ func TestJournalPushed(t *testing.T) {
 	}
 }
 
+// TestJournalRsyncWords: what people search logs for is in the line of a push that rsync would have complained of.
+func TestJournalRsyncWords(t *testing.T) {
+	for words, rep := range map[any]syncer.Report{
+		nil: {},
+		"some files/attrs were not transferred (see previous errors) (code 23)": {Partial: true},
+		"some files vanished before they could be transferred (code 24)":        {Problems: []syncer.Problem{{Path: "p", Err: fs.ErrNotExist}}},
+		"the --max-delete limit stopped deletions (code 25)":                    {DeletesHeld: true},
+	} {
+		core, logs := observer.New(zap.InfoLevel)
+		j := newJournal(zap.New(core))
+		j.push = &syncer.Syncer{}
+		rep.Stats.Transferred = 1
+		j.observe(syncer.Outcome{Report: rep})
+		if got := logs.All()[0].ContextMap()["rsync"]; got != words {
+			t.Errorf("%+v: %v, want %v", rep, got, words)
+		}
+	}
+}
+
 func TestJournalMoved(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	j := newJournal(zap.New(core))

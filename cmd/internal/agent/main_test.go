@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"io"
 	"os"
 	"testing"
 
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 )
 
@@ -21,4 +24,15 @@ func TestMain(m *testing.M) {
 		os.RemoveAll(dir)
 		os.Exit(code)
 	}))
+}
+
+// debugLog is a log of all there is, in w.
+func debugLog(t testing.TB, w io.Writer) *zap.Logger {
+	t.Helper()
+	l, err := logs.New(logs.Options{Level: "debug", Format: logs.Console, Stderr: w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Logger()
 }

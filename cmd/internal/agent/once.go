@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -75,7 +76,7 @@ func once(ctx context.Context, s Settings, out, errw io.Writer) syncer.Code {
 	case err != nil:
 		p.error(fmt.Errorf("%w (code %d)", err, code))
 	case code != syncer.CodeOK:
-		p.error(fmt.Errorf("%s (code %d)", code.Words(), code))
+		p.error(errors.New(code.Words()))
 	}
 	return code
 }

@@ -46,6 +46,7 @@ func (v *Service) Reload(ctx context.Context) (api.Reloaded, error) {
 // apply makes syncs what there is.
 func (v *Service) apply(syncs []SyncConfig, process Process) (api.Reloaded, error) {
 	var r api.Reloaded
+	v.env.syncs.Store(int64(len(syncs)))
 	was := map[string]*unit{}
 	for _, u := range v.list() {
 		was[u.cfg.Name] = u
@@ -99,13 +100,17 @@ func (v *Service) exchange(units, ending, beginning []*unit) error {
 	for _, u := range ending {
 		<-u.over
 	}
+	openAll(beginning)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.start == nil {
+		for _, u := range beginning {
+			u.close(nil)
+		}
 		return errNotRunning
 	}
 	for _, u := range beginning {
-		v.start(u) // which opens it
+		v.start(u)
 	}
 	v.units, v.loaded, v.loadError = units, time.Now(), ""
 	return nil
@@ -136,7 +141,7 @@ func sameSettings(a, b Settings) bool {
 	}
 	for _, s := range []*Settings{&a, &b} {
 		s.Filter.Open, s.Quieter = nil, nil // what the one read, and the others compile, is compared
-		s.LogLevel, s.LogFormat, s.StateDir, s.User, s.Confine = "", "", "", "", ""
+		s.LogLevel, s.LogFormat, s.LogFile, s.StateDir, s.User, s.Confine = "", "", "", "", "", ""
 	}
 	return reflect.DeepEqual(a, b)
 }

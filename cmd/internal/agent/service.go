@@ -69,17 +69,17 @@ func newService(syncs []SyncConfig, o ServiceOptions, only bool) (*Service, erro
 		o: o, process: o.Process, began: time.Now(), only: only, ready: newLatch(), stopped: newLatch(), loaded: time.Now(), reloading: make(chan struct{}, 1),
 		env: &environment{log: o.Log, items: o.Items, pushed: o.Pushed, tuner: newTuner(o.Log.Named("agent")), named: !only, tuned: o.Process.User != ""},
 	}
+	v.env.syncs.Store(int64(len(syncs)))
 	if only {
 		v.env.pairs = v
 	}
 	for _, cfg := range syncs {
-		u := newUnit(v.inProcess(cfg), v.env)
-		v.units = append(v.units, u)
-		if err := u.open(); err != nil && only {
-			v.closeAll()
+		v.units = append(v.units, newUnit(v.inProcess(cfg), v.env))
+	}
+	openAll(v.units)
+	if only {
+		if _, err := v.units[0].state(); err != nil {
 			return nil, err
-		} else if err != nil {
-			u.log.Named("agent").Error("the sync cannot be opened; it is tried again", zap.Error(err))
 		}
 	}
 	return v, nil

@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
-	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
@@ -80,11 +79,8 @@ func (s *served) start(o ServiceOptions) {
 	s.t.Helper()
 	s.process.StateDir = s.path("state")
 	o.Process, o.Load, o.Config = s.process, s.load, "test.yaml"
-	logging, err := logs.New(logs.Options{Level: "debug", Stderr: s.log})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	o.Log = logging.Logger()
+	o.Log = debugLog(s.t, s.log)
+	var err error
 	if s.Service, err = NewService(slices.Clone(s.configs), o); err != nil {
 		s.t.Fatal(err)
 	}
@@ -121,9 +117,11 @@ func (s *served) until(what string, ok func() bool) {
 }
 
 // flushed waits until all that was written is there.
-func (s *served) flushed(sync string) {
+func (s *served) flushed(sync string) { s.t.Helper(); s.flushedWithin(sync, 30*time.Second) }
+
+func (s *served) flushedWithin(sync string, most time.Duration) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), most)
 	defer cancel()
 	if _, err := s.Flush(ctx, sync); err != nil {
 		s.t.Fatal(err)

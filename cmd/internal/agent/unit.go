@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/cmd/internal/hooks"
@@ -28,9 +30,23 @@ type environment struct {
 	items  func(syncer.Item)
 	pushed func(api.Push)
 	tuner  *tuner
-	tuned  bool        // limits are raised before the privileges are given up, and not after
-	pairs  api.Service // is served in the state of each target; nil: nothing is
-	named  bool        // syncs go by their name in the log
+	tuned  bool         // limits are raised before the privileges are given up, and not after
+	pairs  api.Service  // is served in the state of each target; nil: nothing is
+	named  bool         // syncs go by their name in the log
+	syncs  atomic.Int64 // how many there are
+}
+
+// fanotifyMost is how many syncs a process may have for fanotify to be taken by itself. Each has a group of its own, and each
+// group is told of all that happens on its file system, the writes to local targets too: with 50 of them that is
+// milliseconds of a processor for each file that is written anywhere, where inotify tells each of its own tree alone.
+const fanotifyMost = 4
+
+// backend is how a source is watched.
+func (e *environment) backend(want string) string {
+	if want == watcher.BackendAuto && e.syncs.Load() > fanotifyMost {
+		return watcher.BackendInotify
+	}
+	return want
 }
 
 // unit is one sync of a Service for as long as its settings stand: a source that is watched, and its targets. Where it
@@ -43,9 +59,8 @@ type unit struct {
 	hooks *hooks.Runner
 	ready *latch // its source is watched, or it has said why it cannot be
 
-	triedToOpen bool          // it was opened, or could not be, before it is run
-	stop        func()        // ends it, within its grace time
-	over        chan struct{} // closed when it has ended
+	stop func()        // ends it, within its grace time
+	over chan struct{} // closed when it has ended
 
 	mu     sync.Mutex // guards what follows; held for moments
 	opened *opened    // nil while it is not
@@ -86,11 +101,21 @@ func (u *unit) open() error {
 	o, err := u.tryOpen()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.triedToOpen, u.opened, u.err = true, o, err
+	u.opened, u.err = o, err
 	if err != nil {
 		u.ready.set()
 	}
 	return err
+}
+
+// openAll opens units, some at a time: most of it is waiting for the disk.
+func openAll(units []*unit) {
+	var g errgroup.Group
+	g.SetLimit(8)
+	for _, u := range units {
+		g.Go(func() error { _ = u.open(); return nil }) // state tells
+	}
+	_ = g.Wait()
 }
 
 func (u *unit) tryOpen() (*opened, error) {
@@ -160,9 +185,6 @@ func (u *unit) close(err error) {
 // run keeps its targets in step until stop is done; then what is pending is pushed within the grace time.
 func (u *unit) run(ctx, stop context.Context) error {
 	defer close(u.over)
-	if !u.triedToOpen {
-		_ = u.open() // state tells
-	}
 	for tries := 1; ; tries++ {
 		o, why := u.state()
 		if o != nil {

@@ -107,7 +107,8 @@ func (s *Settings) checkWatch(c *checker) {
 			{"--poll-interval", s.PollInterval != d.PollInterval}, {"--index=off", s.NoIndex}, {"--delete-unmounted", s.DeleteUnmounted},
 			{"--state-dir", s.StateDir != ""}, {"--verify-every", s.VerifyEvery != 0}, {"--verify-checksum", s.VerifyChecksum},
 			{"--delete-delay=TIME", s.DeleteDelay != 0}, {"--max-delete=" + s.DeleteLimit.String(), s.DeleteLimit.Percent > 0},
-			{"--new-source", s.NewSource}, {"--control", s.Control != ""}, {"--log-file", s.LogFile != ""}, {"--daemon", s.Daemon}, {"--pid-file", s.PIDFile != ""},
+			{"--new-source", s.NewSource}, {"--control", s.Control != ""}, {"--log-file", s.LogFile != ""},
+			{"--daemon", s.Daemon}, {"--pid-file", s.PIDFile != ""},
 		}, "is for --watch")
 	}
 	c.check(s.Watch && s.DryRun, "--watch and --dry-run exclude one another: look with -n first, then watch")

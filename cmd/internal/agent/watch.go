@@ -95,7 +95,7 @@ func (all replicas) watching(u *unit) watcher.Config {
 		Excluded:      all.excluded,
 		RuleDir:       all.ruleDir,
 		OneFileSystem: s.OneFileSystem,
-		Backend:       s.WatchBackend,
+		Backend:       u.env.backend(s.WatchBackend),
 		PollInterval:  s.PollInterval,
 		NoIndex:       s.NoIndex,
 		Logger:        u.log.Named("watcher"),

@@ -18,8 +18,7 @@ const (
 	maxLine  = 16 << 10  // bytes of a line
 	maxFiles = 1000
 	maxDepth = 20     // of what is in one another; a config needs 7
-	maxNodes = 20_000 // of a file
-	maxKeys  = 10_000 // of a file: the parser takes a time that grows with the square of their number
+	maxItems = 10_000 // keys and items of lists: the parser takes a time that grows with the square of their number
 )
 
 // file is the text of a config file.
@@ -109,6 +108,9 @@ func (f *file) shown(line int) string {
 // secretKey finds keys that may stand before a password, also where they are misspelt. A file that holds one is none.
 var secretKey = regexp.MustCompile(`(?i)[\w-]*(?:pas+w|paswo|passph|secret|token|pwd|pass\b)[\w-]*["']?[ \t]*:?`)
 
+// urlPassword finds what may be a password in a URL.
+var urlPassword = regexp.MustCompile(`://[^@/\s:]*:[^@/\s]*@`)
+
 // hide finds what must not be shown: a password's line from its key on, and the lines below it that are indented deeper. It
 // goes by the text, as a file that is no YAML is shown too.
 func (f *file) hide() {
@@ -121,12 +123,17 @@ func (f *file) hide() {
 			continue
 		}
 		below = -1
+		if m := urlPassword.FindStringIndex(line); m != nil {
+			f.hidden[i+1] = m[0] + len("://")
+		}
 		for _, m := range secretKey.FindAllStringIndex(line, -1) {
 			key := strings.ToLower(strings.TrimRight(line[m[0]:m[1]], "\"' \t:"))
 			if strings.HasSuffix(key, "file") {
 				continue
 			}
-			f.hidden[i+1] = m[1]
+			if from, ok := f.hidden[i+1]; !ok || m[1] < from {
+				f.hidden[i+1] = m[1]
+			}
 			below = indent
 			break
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/cmd/internal/options"
 )
 
@@ -35,9 +36,9 @@ type processKey struct {
 	env       bool // it may name environment variables
 }
 
-// processKeys are those keys, and log-format, which knows the journal as well. All other keys are options.
+// processKeys are those keys, and those of the log that no sync has. All other keys are options.
 var processKeys = []processKey{
-	{options.Option{Name: "log-format", Kind: options.Choice, Choices: []string{"console", "json", "journal"}, About: "the form of log lines; journal under systemd, else console, if it is missing"},
+	{options.Option{Name: "log-format", Kind: options.Choice, Choices: logs.Formats(), About: "the form of log lines; journal under systemd, else console, if it is missing"},
 		func(p *agent.Process) *string { return &p.LogFormat }, "", false},
 	{options.Option{Name: "log-file", Kind: options.File, About: "write the log there, not to standard error; SIGUSR1 opens it again"},
 		func(p *agent.Process) *string { return &p.LogFile }, "", false},

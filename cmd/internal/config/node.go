@@ -45,8 +45,3 @@ func (n *node) find(key string) *pair {
 func (n *node) problem(message string) *Error {
 	return &Error{File: n.file.name, Line: n.line, Column: n.col, Text: n.file.shown(n.line), Message: message}
 }
-
-// same says that both stand at one place.
-func (n *node) same(o *node) bool {
-	return n != nil && o != nil && n.file == o.file && n.line == o.line && n.col == o.col
-}

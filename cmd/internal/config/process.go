@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/agent"
+	"github.com/lockstep-sync/lockstep/cmd/internal/logs"
 	"github.com/lockstep-sync/lockstep/cmd/internal/options"
 )
 
@@ -19,11 +20,11 @@ func (l *loader) processEntry(name string) *entry {
 	return l.process[i]
 }
 
-// processInto does those keys of the process that are settings of each sync, too. Logs are not a sync's.
+// processInto does those keys of the process that are settings of each sync, too. Logs and the control socket are not a sync's.
 func (l *loader) processInto(line *options.Line, s *agent.Settings) bool {
 	ok := true
 	for _, e := range l.process {
-		if o := l.opts.Lookup(e.opt.Name); o != nil && !strings.HasPrefix(o.Name, "log-") {
+		if o := l.opts.Lookup(e.opt.Name); o != nil && !strings.HasPrefix(o.Name, "log-") && o.Name != "control" {
 			ok = l.do(line, e) && ok
 		}
 	}
@@ -56,6 +57,9 @@ func (l *loader) processSettings() agent.Process {
 		case k.Kind == options.File:
 			*to, _ = l.fileName(k.Name, e.value, k.env)
 		}
+	}
+	if p.LogFile != "" && p.LogFormat == logs.Journal {
+		l.value(l.processEntry("log-file").key, "log-file and log-format: journal exclude one another: the journal keeps its files itself")
 	}
 	l.checkControl(&p)
 	l.checkListen(&p)

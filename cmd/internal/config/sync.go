@@ -186,6 +186,10 @@ func (l *loader) checkTarget(n *node) bool {
 		l.value(n, "%s", l.inKeys(err.Error()))
 		return false
 	}
+	if strings.Contains(t.User, ":") {
+		l.value(n, "the user of a target holds a colon: a password has no place there, write password-file or password")
+		return false
+	}
 	return t.Remote() || l.absolute("target", n, n.text)
 }
 

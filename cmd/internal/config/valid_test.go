@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -194,9 +195,14 @@ func TestNoFile(t *testing.T) {
 
 // TestTooMuch: what is far too much is refused before it takes long.
 func TestTooMuch(t *testing.T) {
+	var steps strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&steps, "%*sa:\n", i, "")
+	}
 	for text, want := range map[string]string{
-		strings.Repeat("a: b\n", 50_000):                          "more than 10000 keys",
-		"syncs:\n" + strings.Repeat("  - a\n", 40_000):            "no config has more than 20000 values",
+		steps.String():                                            "more than 20 lists and maps",
+		strings.Repeat("a: b\n", 12_000):                          "more than 10000 keys and items",
+		"syncs:\n" + strings.Repeat("  - a\n", 12_000):            "more than 10000 keys and items",
 		"syncs: [" + strings.Repeat("{},", 60_000) + "]":          "a line of 180009 bytes",
 		"syncs: " + strings.Repeat("[\n", 10_000):                 "more than 20 lists and maps",
 		strings.Repeat("- ", 1000) + "a":                          "more than 20 lists and maps",

@@ -14,9 +14,8 @@ import (
 
 // reader makes nodes of what YAML says.
 type reader struct {
-	f     *file
-	p     *problems
-	nodes int
+	f *file
+	p *problems
 }
 
 // read makes nodes of a text. It is nil where that is no YAML, and for an empty file.
@@ -61,7 +60,7 @@ func (f *file) tab() *node {
 
 // plain refuses what would be expanded, and what would make the parser go too deep.
 func (r *reader) plain(tokens token.Tokens) bool {
-	ok, flow, line, entries, keys := true, 0, 0, 0, 0
+	ok, flow, line, entries, items := true, 0, 0, 0, 0
 	for _, t := range tokens {
 		if t.Position.Line != line {
 			line, entries = t.Position.Line, 0
@@ -83,11 +82,12 @@ func (r *reader) plain(tokens token.Tokens) bool {
 			flow--
 		case token.SequenceEntryType, token.MappingKeyType:
 			entries++
-		case token.MappingValueType:
-			keys++
+			items++
+		case token.MappingValueType, token.CollectEntryType:
+			items++
 		}
-		if keys > maxKeys {
-			return r.refuse(t, "more than %d keys in one file: that is no config", maxKeys)
+		if items > maxItems {
+			return r.refuse(t, "more than %d keys and items in one file: that is no config", maxItems)
 		}
 		if flow > maxDepth || entries > maxDepth {
 			return r.refuse(t, "more than %d lists and maps in one another: no config is that deep", maxDepth)
@@ -170,8 +170,8 @@ func (r *reader) document(tree *ast.File) *node {
 func (r *reader) node(n ast.Node, depth int) *node {
 	t := n.GetToken()
 	c := r.place(t)
-	if r.nodes++; r.nodes > maxNodes || depth > maxDepth {
-		r.p.form(c, "there is too much here, or too deep: no config has more than %d values, %d in one another", maxNodes, maxDepth)
+	if depth > maxDepth {
+		r.p.form(c, "more than %d lists and maps in one another: no config is that deep", maxDepth)
 		return c
 	}
 	switch n := n.(type) {

@@ -4,7 +4,8 @@
 // systemd's journal.
 //
 //  1. A level holds for all, or for a component, which is an element of a logger's name, and can be set at any time.
-//  2. A line that is repeated, numbers apart, is written once, and how often it was repeated half a minute later: see fold.
+//  2. A warning or an error that is repeated, times apart, is written once, and how often it was repeated a minute later. What
+//     differs is never folded, and of what is folded neither the first nor the count is lost (Close tells the rest).
 //  3. What is written is "console", "json" or "journal". The journal is spoken to in its own protocol: a priority, and each
 //     field by itself. Where it does not listen, lines have the priority in front, as sd-daemon(3) says.
 //  4. Whatever is in a name or a peer's words, a line is one line, and nothing in it that a terminal obeys.

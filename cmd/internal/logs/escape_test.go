@@ -14,10 +14,7 @@ const oddName = "esc\x1b[31m nl\n del\x7f c1\u009b2J rtl\u202egnp sep\u2028 bad\
 func TestLogIsPlainText(t *testing.T) {
 	for _, format := range []string{"console", "json"} {
 		var out strings.Builder
-		l, err := New(Options{Format: format, Stderr: &out})
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := mustNew(t, Options{Format: format, Stderr: &out})
 		l.Logger().With(zap.String("root", oddName)).Warn("the target says", zap.String("message", oddName))
 		line := out.String()
 		if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") {

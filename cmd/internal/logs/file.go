@@ -1,9 +1,9 @@
 package logs
 
 import (
-	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 )
@@ -20,27 +20,38 @@ type file struct {
 }
 
 func openFile(path string) (*file, error) {
-	l := &file{path: path}
-	return l, l.reopen()
+	path, err := filepath.Abs(path) // whatever the working directory is later
+	if err != nil {
+		return nil, fmt.Errorf("log file: %w", err)
+	}
+	f, err := openLog(path)
+	if err != nil {
+		return nil, fmt.Errorf("log file: %w", err)
+	}
+	return &file{path: path, f: f}, nil
+}
+
+func openLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, fileMode)
+	if err == nil {
+		// Should the program crash, it is told there: standard error may lead nowhere.
+		_ = debug.SetCrashOutput(f, debug.CrashOptions{})
+	}
+	return f, err
 }
 
 // reopen goes on in what has the log's name now, which is made if nothing has. After an error all is as it was.
 func (l *file) reopen() error {
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, fileMode)
+	f, err := openLog(l.path)
 	if err != nil {
-		return fmt.Errorf("log file: %w", err)
+		return fmt.Errorf("the log file is not opened again, lines go to the old one: %w; who runs this must be able to write to the file, or to make it", err)
 	}
-	// Should the program crash, it is told there: standard error may lead nowhere.
-	_ = debug.SetCrashOutput(f, debug.CrashOptions{})
 	l.mu.Lock()
 	old := l.f
 	l.f = f
 	l.mu.Unlock()
-	if old == nil {
-		return nil
-	}
-	if err := old.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return fmt.Errorf("log file, what was written before: %w", err)
+	if err := old.Close(); err != nil {
+		return fmt.Errorf("the log file was opened again, and of the old one something may be lost: %w", err)
 	}
 	return nil
 }

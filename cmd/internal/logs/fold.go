@@ -1,9 +1,8 @@
 package logs
 
 import (
-	"cmp"
 	"fmt"
-	"math"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,27 +14,18 @@ import (
 )
 
 const (
-	// foldFor is how long a line's repeats are counted before they are told. What is told once a minute anyway is not folded.
-	foldFor = 30 * time.Second
+	// foldFor is how long a line's repeats are counted before they are told.
+	foldFor = time.Minute
 	// foldMost is how many different lines are remembered.
 	foldMost = 200
 	// foldBytes is up to which size a line can be folded.
 	foldBytes = 16 << 10
 )
 
-// unfoldedKey marks lines that are never folded. Encoders pass fields of its type over.
-const unfoldedKey = "unfolded"
-
-// Unfolded is a field, which is not written, for a line whose each repeat is to be told: that of a push.
-func Unfolded() zap.Field { return zap.Field{Key: unfoldedKey, Type: zapcore.SkipType} }
-
 // memory is the lines that were written within the last foldFor, and how often they came again.
 type memory struct {
-	now func() time.Time
-
 	mu    sync.Mutex // guards what follows; it is held while lines are written, so that they keep their order
 	lines map[string]*line
-	n     uint64      // lines that were remembered so far
 	timer *time.Timer // runs while there are lines
 	ended bool
 }
@@ -43,7 +33,6 @@ type memory struct {
 // line is one that was written.
 type line struct {
 	key      string
-	n        uint64    // the order in which they were remembered
 	since    time.Time // it was written, or its repeats were
 	repeated int
 	core     zapcore.Core // what writes the last repeat
@@ -51,38 +40,35 @@ type line struct {
 	fields   []zapcore.Field
 }
 
-func newMemory() *memory { return &memory{now: time.Now, lines: map[string]*line{}} }
+func newMemory() *memory { return &memory{lines: map[string]*line{}} }
 
-// folding is a core that writes the first of lines that differ in numbers at most, and later how many there were. Debug lines
-// are not folded: who asks for them wants them all.
+// folding is a core that writes the first of warnings or errors that differ in times at most, and later how many came after it.
+// Other lines tell what was done or begun, as a push: each counts.
 type folding struct {
 	zapcore.Core
 	memory  *memory
 	context string // the key of the fields that the logger has
-	whole   bool   // one of them is Unfolded
 }
 
 func (c *folding) With(fields []zapcore.Field) zapcore.Core {
-	key, whole := fieldsKey(fields)
-	return &folding{Core: c.Core.With(fields), memory: c.memory, context: c.context + key, whole: c.whole || whole}
+	return &folding{c.Core.With(fields), c.memory, c.context + fieldsKey(fields)}
 }
 
 func (c *folding) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
-		return ce.AddCore(e, c)
-	}
-	return ce
+	return ce.AddCore(e, c)
 }
 
 func (c *folding) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	key, whole := fieldsKey(fields)
+	var key string
+	if e.Level == zapcore.WarnLevel || e.Level == zapcore.ErrorLevel {
+		key = fmt.Sprintf("%d\x00%s\x00%s\x00%s%s", e.Level, e.LoggerName, e.Message, c.context, fieldsKey(fields))
+	}
 	m := c.memory
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if whole || c.whole || m.ended || e.Level < zapcore.InfoLevel || e.Level > zapcore.ErrorLevel || len(key) > foldBytes {
+	if key == "" || len(key) > foldBytes || m.ended {
 		return c.Core.Write(e, fields)
 	}
-	key = fmt.Sprintf("%d\x00%s\x00%s\x00%s%s", e.Level, e.LoggerName, e.Message, c.context, key)
 	if l := m.lines[key]; l != nil {
 		l.repeated++
 		l.core, l.entry, l.fields = c.Core, e, frozen(fields)
@@ -91,21 +77,16 @@ func (c *folding) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	if len(m.lines) >= foldMost {
 		m.end(m.oldest())
 	}
-	m.remember(key, m.now())
+	m.lines[key] = &line{key: key, since: time.Now()}
 	m.wind()
 	return c.Core.Write(e, fields)
-}
-
-func (m *memory) remember(key string, now time.Time) {
-	m.n++
-	m.lines[key] = &line{key: key, n: m.n, since: now}
 }
 
 // oldest is the line that was written first. There is one.
 func (m *memory) oldest() *line {
 	var first *line
 	for _, l := range m.lines {
-		if first == nil || l.n < first.n {
+		if first == nil || l.since.Before(first.since) {
 			first = l
 		}
 	}
@@ -115,7 +96,7 @@ func (m *memory) oldest() *line {
 // wind sets the timer, if it does not run, for the line that is due first.
 func (m *memory) wind() {
 	if m.timer == nil && len(m.lines) > 0 {
-		m.timer = time.AfterFunc(m.oldest().since.Add(foldFor).Sub(m.now()), m.due)
+		m.timer = time.AfterFunc(time.Until(m.oldest().since.Add(foldFor)), m.due)
 	}
 }
 
@@ -127,28 +108,25 @@ func (m *memory) due() {
 	if m.ended {
 		return
 	}
-	m.tellOver(m.now())
-	m.wind()
-}
-
-func (m *memory) tellOver(now time.Time) {
+	now := time.Now()
 	var over []*line
 	for _, l := range m.lines {
 		if now.Sub(l.since) >= foldFor {
 			over = append(over, l)
 		}
 	}
-	slices.SortFunc(over, func(a, b *line) int { return cmp.Compare(a.n, b.n) })
+	slices.SortFunc(over, func(a, b *line) int { return a.since.Compare(b.since) })
 	for _, l := range over {
 		goesOn := l.repeated > 0
 		m.end(l)
 		if goesOn {
-			m.remember(l.key, now)
+			m.lines[l.key] = &line{key: l.key, since: now}
 		}
 	}
+	m.wind()
 }
 
-// end forgets a line, and tells how often it was repeated: its last repeat is written, with the numbers that has.
+// end forgets a line, and tells how often it was repeated: its last repeat is written, with the times that has.
 func (m *memory) end(l *line) {
 	delete(m.lines, l.key)
 	if l.repeated == 0 {
@@ -159,7 +137,7 @@ func (m *memory) end(l *line) {
 		times = "time"
 	}
 	l.entry.Message += fmt.Sprintf(" (repeated %d %s)", l.repeated, times)
-	// Nobody could be told of an error here but by the next line, which meets it too.
+	// Nobody could be told of an error here but by the next line, which meets it too, and tells.
 	_ = l.core.Write(l.entry, append(l.fields, zap.Int("repeated", l.repeated)))
 }
 
@@ -179,67 +157,52 @@ func (m *memory) close() {
 // port is the one of our end of a connection in an error's text: another each time.
 var port = regexp.MustCompile(`:[0-9]+->`)
 
-// fieldsKey is what must be the same in two lines that are folded: all but numbers, which are times and sizes too. In a
-// text a number may be part of a name, and counts.
-func fieldsKey(fields []zapcore.Field) (key string, unfolded bool) {
+// fieldsKey is what must be the same in two lines that are folded: all but times, and ports in errors.
+func fieldsKey(fields []zapcore.Field) string {
 	var b strings.Builder
 	for i := range fields {
 		f := &fields[i]
+		var text string
 		switch f.Type {
-		case zapcore.SkipType:
-			unfolded = unfolded || f.Key == unfoldedKey
-			continue
-		case zapcore.DurationType, zapcore.TimeType, zapcore.TimeFullType, zapcore.Float64Type, zapcore.Float32Type,
-			zapcore.Int64Type, zapcore.Int32Type, zapcore.Int16Type, zapcore.Int8Type,
-			zapcore.Uint64Type, zapcore.Uint32Type, zapcore.Uint16Type, zapcore.Uint8Type, zapcore.UintptrType:
-			fmt.Fprintf(&b, "%s\x00", f.Key)
-		case zapcore.ErrorType, zapcore.StringType:
-			fmt.Fprintf(&b, "%s=%s\x00", f.Key, port.ReplaceAllString(textOf(f), ":->"))
+		case zapcore.DurationType, zapcore.TimeType, zapcore.TimeFullType:
 		default:
-			fmt.Fprintf(&b, "%s=%s\x00", f.Key, textOf(f))
+			text = textOf(f)
 		}
+		if f.Key == "error" {
+			text = port.ReplaceAllString(text, ":->")
+		}
+		fmt.Fprintf(&b, "%s=%q\x00", f.Key, text)
 	}
-	return b.String(), unfolded
+	return b.String()
 }
 
 // textOf is a field's value as text.
 func textOf(f *zapcore.Field) string {
-	switch v := f.Interface.(type) {
-	case error:
-		return v.Error()
-	case []byte:
-		return string(v)
-	}
-	switch f.Type {
-	case zapcore.StringType:
+	if f.Type == zapcore.StringType {
 		return f.String
-	case zapcore.BoolType:
-		return fmt.Sprint(f.Integer == 1)
-	case zapcore.Float64Type:
-		return fmt.Sprint(math.Float64frombits(uint64(f.Integer)))
 	}
-	enc := zapcore.NewMapObjectEncoder()
-	f.AddTo(enc)
-	return fmt.Sprint(enc.Fields[f.Key])
+	values := valuesOf(f)
+	if value, ok := values[f.Key]; ok && len(values) == 1 {
+		return fmt.Sprint(value)
+	}
+	return fmt.Sprint(values)
 }
 
-// frozen are fields that are as they are now when they are written later: some are asked for their text then.
+// valuesOf are what a field adds to a line: mostly one value, of the field's name.
+func valuesOf(f *zapcore.Field) map[string]any {
+	enc := zapcore.NewMapObjectEncoder()
+	f.AddTo(enc)
+	return enc.Fields
+}
+
+// frozen are fields that stay as they are now: some are asked for their text only when they are written.
 func frozen(fields []zapcore.Field) []zapcore.Field {
 	out := make([]zapcore.Field, 0, len(fields)+1)
 	for i := range fields {
-		f := fields[i]
-		switch f.Type {
-		case zapcore.ErrorType, zapcore.StringerType, zapcore.ByteStringType:
-			f = zap.String(f.Key, textOf(&f))
-		case zapcore.ArrayMarshalerType, zapcore.ObjectMarshalerType, zapcore.ReflectType, zapcore.BinaryType, zapcore.InlineMarshalerType:
-			enc := zapcore.NewMapObjectEncoder()
-			f.AddTo(enc)
-			for key, value := range enc.Fields {
-				out = append(out, zap.Any(key, value))
-			}
-			continue
+		values := valuesOf(&fields[i])
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			out = append(out, zap.Any(key, values[key]))
 		}
-		out = append(out, f)
 	}
 	return out
 }

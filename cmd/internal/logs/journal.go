@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
 )
@@ -84,18 +83,26 @@ func (j *journald) Write(e zapcore.Entry, fields []zapcore.Field) error {
 		return err
 	}
 	defer buf.Free()
-	all := slices.Concat(j.fields, fields)
 	message := bytes.TrimSuffix(plainText(buf.Bytes()), []byte("\n"))
-	switch err := j.conn.send(journalEntry(e, message, all)); {
+	lost := j.conn.lost.Load()
+	wait := journalWait
+	if lost > 0 {
+		wait = time.Millisecond // it waited long enough for the first
+	}
+	switch err := j.conn.send(journalEntry(e, message, slices.Concat(j.fields, fields)), wait); {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		j.conn.lost.Add(1)
 		return nil
 	case err != nil: // it is gone
 		return j.conn.instead.With(j.fields).Write(e, fields)
 	}
-	if n := j.conn.lost.Swap(0); n > 0 {
-		lost := zapcore.Entry{Level: zapcore.WarnLevel, LoggerName: e.LoggerName, Message: "the journal did not read, lines are lost"}
-		return j.Write(lost, []zapcore.Field{zap.Int64("lines", n)})
+	if lost == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("the journal did not read for a time: %d lines before this one are lost", lost)
+	told := journalEntry(zapcore.Entry{Level: zapcore.WarnLevel}, []byte(text), nil)
+	if err := j.conn.send(told, time.Millisecond); err == nil {
+		j.conn.lost.Add(-lost)
 	}
 	return nil
 }
@@ -103,8 +110,11 @@ func (j *journald) Write(e zapcore.Entry, fields []zapcore.Field) error {
 func (j *journald) close() error { return j.conn.Close() }
 
 // reserved are fields that mean something to the journal, beside those of ours that do.
-var reserved = []string{"MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "COMPONENT", "SYSLOG_IDENTIFIER", "SYSLOG_PID", "SYSLOG_FACILITY", "SYSLOG_TIMESTAMP",
-	"MESSAGE_ID", "ERRNO", "DOCUMENTATION", "TID", "UNIT", "USER_UNIT", "INVOCATION_ID", "USER_INVOCATION_ID", "OBJECT_PID", "COREDUMP_UNIT", "COREDUMP_USER_UNIT"}
+var reserved = []string{
+	"MESSAGE", "MESSAGE_ID", "PRIORITY", "COMPONENT", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "ERRNO", "DOCUMENTATION", "TID",
+	"SYSLOG_IDENTIFIER", "SYSLOG_PID", "SYSLOG_FACILITY", "SYSLOG_TIMESTAMP", "SYSLOG_RAW", "UNIT", "USER_UNIT", "INVOCATION_ID",
+	"USER_INVOCATION_ID", "OBJECT_PID", "COREDUMP_UNIT", "COREDUMP_USER_UNIT",
+}
 
 // journalEntry is an entry as the journal reads it.
 func journalEntry(e zapcore.Entry, message []byte, fields []zapcore.Field) []byte {
@@ -115,15 +125,10 @@ func journalEntry(e zapcore.Entry, message []byte, fields []zapcore.Field) []byt
 	if e.LoggerName != "" {
 		put(&b, "COMPONENT", []byte(e.LoggerName))
 	}
-	if e.Caller.Defined {
-		put(&b, "CODE_FILE", []byte(e.Caller.File))
-		put(&b, "CODE_LINE", strconv.AppendInt(nil, int64(e.Caller.Line), 10))
-		put(&b, "CODE_FUNC", []byte(e.Caller.Function))
-	}
 	values := map[string]string{} // of fields with one name, the last counts
 	for i := range fields {
 		if name := journalName(fields[i].Key); name != "" && fields[i].Type != zapcore.SkipType {
-			values[name] = journalValue(&fields[i])
+			values[name] = textOf(&fields[i])
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -151,13 +156,6 @@ func journalName(key string) string {
 	return name[:min(len(name), 64)]
 }
 
-func journalValue(f *zapcore.Field) string {
-	if f.Type == zapcore.DurationType {
-		return time.Duration(f.Integer).String()
-	}
-	return textOf(f)
-}
-
 // put writes a field. The short form ends at a newline; what holds one has its length in front.
 func put(b *bytes.Buffer, name string, value []byte) {
 	b.WriteString(name)
@@ -171,9 +169,9 @@ func put(b *bytes.Buffer, name string, value []byte) {
 	b.WriteByte('\n')
 }
 
-// send sends an entry.
-func (c *journalConn) send(entry []byte) error {
-	if err := c.SetWriteDeadline(time.Now().Add(journalWait)); err != nil {
+// send sends an entry, and waits no longer than that for one who does not read.
+func (c *journalConn) send(entry []byte, wait time.Duration) error {
+	if err := c.SetWriteDeadline(time.Now().Add(wait)); err != nil {
 		return err
 	}
 	_, _, err := c.WriteMsgUnix(entry, nil, c.to)

@@ -23,7 +23,7 @@ func jsonEncoder() zapcore.Encoder { return zapcore.NewJSONEncoder(encoderConfig
 func consoleEncoder() zapcore.Encoder {
 	cfg := encoderConfig()
 	cfg.EncodeLevel = zapcore.CapitalLevelEncoder
-	cfg.ConsoleSeparator = "  "
+	cfg.ConsoleSeparator, cfg.NameKey = "  ", zapcore.OmitKey // a line says by itself whose it is
 	return zapcore.NewConsoleEncoder(cfg)
 }
 

@@ -1,29 +1,31 @@
 package logs
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
+	"slices"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/coreos/go-systemd/v22/journal"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
-// Formats are the values of --log-format; "" is one of them.
+// The values of --log-format.
 const (
 	Console = "console"
 	JSON    = "json"
 	Journal = "journal"
 )
 
-// Formats are the values of --log-format beside none.
+// Formats are the values of --log-format.
 func Formats() []string { return []string{Console, JSON, Journal} }
+
+// ErrNoFile is of Reopen.
+var ErrNoFile = errors.New("there is no log file: --log-file=FILE, or log-file in the config, names one")
 
 // Options say where a log goes, and what of it.
 type Options struct {
@@ -46,40 +48,31 @@ type Logs struct {
 
 // New opens the log.
 func New(o Options) (*Logs, error) {
-	l := &Logs{memory: newMemory()}
-	if o.Level == "" {
-		o.Level = "info"
-	}
-	level, err := parseLevel(o.Level)
-	if err != nil {
+	level, err := parseLevel(cmp.Or(o.Level, "info"))
+	switch {
+	case err != nil:
 		return nil, err
+	case o.Format != "" && !slices.Contains(Formats(), o.Format):
+		return nil, fmt.Errorf("log format %q: it is console, json or journal", o.Format)
+	case o.Format == Journal && o.File != "":
+		return nil, errors.New("a log file and the format journal: the journal keeps its files itself, so it is one or the other")
 	}
+	if o.Stderr == nil {
+		o.Stderr = os.Stderr
+	}
+	l := &Logs{memory: newMemory()}
 	l.levels.Store(&levels{all: level})
 	core, err := l.open(&o)
 	if err != nil {
 		return nil, err
 	}
-	l.log = zap.New(leveled{&folding{Core: core, memory: l.memory}, &l.levels}, l.options(o)...)
+	l.log = zap.New(leveled{&folding{Core: core, memory: l.memory}, &l.levels}, zap.ErrorOutput(zapcore.AddSync(o.Stderr)))
 	return l, nil
-}
-
-func (l *Logs) options(o Options) []zap.Option {
-	opts := []zap.Option{zap.ErrorOutput(zapcore.AddSync(o.Stderr))}
-	if l.sink != nil {
-		opts = append(opts, zap.AddCaller()) // CODE_FILE and the like
-	}
-	return opts
 }
 
 // open gives what writes entries.
 func (l *Logs) open(o *Options) (zapcore.Core, error) {
-	if o.Stderr == nil {
-		o.Stderr = os.Stderr
-	}
-	if o.socket == "" {
-		o.socket = journalSocket
-	}
-	w := o.Stderr
+	w, format := o.Stderr, o.Format
 	if o.File != "" {
 		var err error
 		if l.file, err = openFile(o.File); err != nil {
@@ -87,62 +80,37 @@ func (l *Logs) open(o *Options) (zapcore.Core, error) {
 		}
 		w = l.file
 	}
-	if stream, err := journal.StderrIsJournalStream(); o.Format == "" && o.File == "" && o.Stderr == os.Stderr && err == nil && stream {
-		o.Format = Journal
+	if format == "" && w == os.Stderr {
+		// JOURNAL_STREAM stays in the environment of what is started with its output elsewhere, so it is compared.
+		if stream, err := journal.StderrIsJournalStream(); err == nil && stream {
+			format = Journal
+		}
 	}
-	switch o.Format {
-	case "", Console:
-		return newLines(w, consoleEncoder(), false), nil
+	switch format {
 	case JSON:
 		return newLines(w, jsonEncoder(), false), nil
 	case Journal:
-		if o.File != "" {
-			_ = l.file.close()
-			return nil, errors.New("a log file and the format journal: the journal keeps its files itself, so it is one or the other")
-		}
-		lines := newLines(w, consoleEncoder(), true)
-		sink, err := openJournal(o.socket, lines)
+		instead := newLines(w, consoleEncoder(), true)
+		sink, err := openJournal(cmp.Or(o.socket, journalSocket), instead)
 		if err != nil {
-			return lines, nil // who listens at standard error reads the priorities
+			return instead, nil // who reads standard error understands the priorities
 		}
 		l.sink = sink
 		return sink, nil
 	}
-	return nil, fmt.Errorf("log format %q: it is console, json or journal", o.Format)
+	return newLines(w, consoleEncoder(), false), nil
 }
 
 // Logger is what to log with.
 func (l *Logs) Logger() *zap.Logger { return l.log }
 
-// Reopen goes on in the file that has the log file's name now: the old one was renamed. An error leaves it as it was, and
-// lines go to the old file; without a log file there is nothing to do.
+// Reopen goes on in the file that has the log file's name now: the old one was renamed. After an error lines go to the old
+// file still. ErrNoFile: there is no log file.
 func (l *Logs) Reopen() error {
 	if l.file == nil {
-		return nil
+		return ErrNoFile
 	}
 	return l.file.reopen()
-}
-
-// ReopenOnSignal has SIGUSR1 do that until ctx is done, and tells in the log. It returns when that has ended.
-func (l *Logs) ReopenOnSignal(ctx context.Context) {
-	signals := make(chan os.Signal, 1) // one: two that come at once are one
-	signal.Notify(signals, syscall.SIGUSR1)
-	defer signal.Stop(signals)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-signals:
-		}
-		switch err := l.Reopen(); {
-		case l.file == nil:
-			l.log.Info("SIGUSR1 opens the log file again, and there is none: see --log-file")
-		case err != nil:
-			l.log.Error("the log file cannot be opened again, the old one goes on; its directory must be writable for who runs this", zap.Error(err))
-		default:
-			l.log.Info("the log file was opened again", zap.String("file", l.file.path))
-		}
-	}
 }
 
 // Close tells what was held back, and closes what New opened.

@@ -49,6 +49,7 @@ func (l *Line) addWatching() {
 	l.Text("state-dir", "", &s.StateDir).process().about("where is kept what the targets were brought to")
 	l.duration("verify-every", &s.VerifyEvery).about("compare with the target itself every so often")
 	l.Set("verify-checksum", "", &s.VerifyChecksum).about("verify by content")
+	l.Text("control", "", &s.Control).process().about("a control socket")
 	l.Text("user", "", &s.User).process().about("become NAME[:GROUP]")
 	l.Text("confine", "", &s.Confine).choice(confine.Levels()...).process().about("how much is taken from the process")
 	l.Text("log-level", "", &s.LogLevel).choice(logs.Levels()...).process().about("from which level on is logged")
@@ -77,10 +78,10 @@ func (l *Line) addSelection() {
 		return nil
 	}).isBool(&s.OneFileSystem).source().about("stay on the source's file system")
 	l.unset("one-file-system", "x", &s.OneFileSystem)
-	l.Set("copy-links", "L", &s.CopyLinks).about("what symlinks point to")
-	l.Set("copy-unsafe-links", "", &s.CopyUnsafeLinks).about("what symlinks that lead out of the source point to")
+	l.Set("copy-links", "L", &s.CopyLinks).source().about("what symlinks point to")
+	l.Set("copy-unsafe-links", "", &s.CopyUnsafeLinks).source().about("what symlinks that lead out of the source point to")
 	l.Set("safe-links", "", &s.SafeLinks).about("leave out symlinks that lead out of the source")
-	l.Set("copy-dirlinks", "k", &s.CopyDirlinks).about("symlinks to directories as directories")
+	l.Set("copy-dirlinks", "k", &s.CopyDirlinks).source().about("symlinks to directories as directories")
 	l.toggle("munge-links", "", &s.MungeLinks).about("undo what a daemon's munge symlinks did")
 	l.On("relative", "R", func() { s.Relative, l.relative = true, true }).source().about("with the path as written")
 	for _, name := range []string{"no-relative", "no-R"} {

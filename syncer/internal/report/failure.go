@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -30,6 +31,40 @@ const (
 	CodeNoCommand Code = 127 // the shell there found no rsync
 	CodeShell     Code = 255 // ssh's own
 )
+
+// words are what rsync 3.5.0 says when it ends with a code: rsync(1), "EXIT VALUES", has them in nearly the same form.
+var words = map[Code]string{
+	CodeUsage:       "syntax or usage error",
+	CodeProtocol:    "protocol incompatibility",
+	CodeSelect:      "errors selecting input/output files, dirs",
+	CodeUnsupported: "requested action not supported",
+	CodeStart:       "error starting client-server protocol",
+	CodeSocket:      "error in socket IO",
+	CodeFile:        "error in file IO",
+	CodeStream:      "error in rsync protocol data stream",
+	13:              "errors with program diagnostics",
+	CodeIPC:         "error in IPC code",
+	15:              "sibling process crashed",
+	16:              "sibling process terminated abnormally",
+	19:              "received SIGUSR1",
+	CodeSignal:      "received SIGINT, SIGTERM, or SIGHUP",
+	21:              "waitpid() failed",
+	22:              "error allocating core memory buffers",
+	CodePartial:     "some files/attrs were not transferred (see previous errors)",
+	CodeVanished:    "some files vanished before they could be transferred",
+	CodeMaxDelete:   "the --max-delete limit stopped deletions",
+	CodeTimeout:     "timeout in data send/receive",
+	CodeConTimeout:  "timeout waiting for daemon connection",
+	124:             "remote shell failed",
+	125:             "remote shell killed",
+	126:             "remote command could not be run",
+	CodeNoCommand:   "remote command not found",
+}
+
+// Words are rsync's for a code, with the code, as people search logs for them.
+func (c Code) Words() string {
+	return fmt.Sprintf("%s (code %d)", cmp.Or(words[c], "unexplained error"), int(c))
+}
 
 // Failure is an error that ends a push, with the exit code that rsync would give and,
 // where an operator can do something, what.

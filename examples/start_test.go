@@ -48,6 +48,23 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// What a drop-in takes away makes a unit safer, and it is right by systemd's own judgement.
+func TestRemoteOnly(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(dir, "lockstep.service.d"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "lockstep.service.d/remote-only.conf"), []byte(read(t, "lockstep.service.d/remote-only.conf")), 0o644))
+	name := filepath.Join(dir, "lockstep.service")
+	must(t, os.WriteFile(name, []byte(strings.ReplaceAll(read(t, "lockstep.service"), "/usr/bin/lockstep ", "/bin/true ")), 0o644))
+	for _, args := range [][]string{{"verify", "--man=no"}, {"security", "--offline=yes", "--threshold=23", "--no-pager"}} {
+		cmd := exec.CommandContext(t.Context(), "systemd-analyze", append(args, name)...)
+		cmd.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+dir+":") // where drop-ins are looked for
+		out, err := cmd.CombinedOutput()
+		if err != nil || args[0] == "verify" && len(out) > 0 {
+			t.Errorf("systemd-analyze %q: %v\n%s", args, err, out)
+		}
+	}
+}
+
 // The template is the unit, but for what is its own; and each right that stays says why.
 func TestTemplate(t *testing.T) {
 	strip := func(name string) (keys []string) {
@@ -181,7 +198,8 @@ func TestGenerator(t *testing.T) {
 	s.write(t, "etc/lockstep.yaml", config("/srv/www/"), 0o600)
 	s.write(t, "etc/odd.yaml", config(`/srv/50% "odd" \name`), 0o600)
 	s.write(t, "etc/broken.yaml", "syncs: [", 0o600)
-	text := strings.NewReplacer("/usr/bin/lockstep", s.dir+"/lockstep", "/etc/lockstep", etc).Replace(read(t, "lockstep-generator"))
+	kmsg := s.write(t, "kmsg", "", 0o644)
+	text := strings.NewReplacer("/usr/bin/lockstep", s.dir+"/lockstep", "/etc/lockstep", etc, ">/dev/kmsg", ">>"+kmsg).Replace(read(t, "lockstep-generator"))
 	if told, err := exec.CommandContext(t.Context(), s.write(t, "generator", text, 0o755), out, out+".early", out+".late").CombinedOutput(); err != nil || len(told) > 0 {
 		t.Fatalf("%v: %s", err, told)
 	}
@@ -195,6 +213,14 @@ func TestGenerator(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(out, "lockstep@broken.service.d")); err == nil {
 		t.Error("a broken config has a drop-in")
+	}
+	for line := range strings.Lines(read(t, kmsg)) {
+		if !strings.HasPrefix(line, "<4>lockstep-generator: ") {
+			t.Errorf("the kernel's log gets %q", line)
+		}
+	}
+	if told := read(t, kmsg); !strings.Contains(told, "broken.yaml:1") || strings.Contains(told, "odd.yaml") {
+		t.Errorf("the kernel's log gets %q", told)
 	}
 	unit := strings.ReplaceAll(read(t, "lockstep@.service"), "/usr/bin/lockstep ", "/bin/true ") + odd[strings.Index(odd, "[Unit]"):]
 	name := s.write(t, "lockstep@odd.service", unit, 0o644)

@@ -91,7 +91,7 @@ func runAgent(args []string, stdout, stderr io.Writer) int {
 		return int(complain(stderr, err))
 	}
 	defer unlock()
-	return serveAgent(cfg, environment, stderr)
+	return serveAgent(cfg, socket, environment, stderr)
 }
 
 // environmentNow is the environment as it is now: what the config takes from it is to be had after it was wiped, for a reload.
@@ -107,7 +107,7 @@ func environmentNow() func(string) (string, bool) {
 	}
 }
 
-func serveAgent(cfg *config.Config, env func(string) (string, bool), stderr io.Writer) int {
+func serveAgent(cfg *config.Config, socket string, env func(string) (string, bool), stderr io.Writer) int {
 	s := agent.Defaults()
 	s.LogLevel, s.LogFormat, s.LogFile = cfg.Process.LogLevel, cfg.Process.LogFormat, cfg.Process.LogFile
 	logging, err := openLog(&s, stderr)
@@ -129,6 +129,9 @@ func serveAgent(cfg *config.Config, env func(string) (string, bool), stderr io.W
 			return nil, agent.Process{}, err
 		}
 		warn(c)
+		if socket != "" {
+			c.Process.Control = socket
+		}
 		return c.Syncs, c.Process, nil
 	}
 	ctx, stop, release := signals(stderr)

@@ -21,8 +21,8 @@ import (
 )
 
 // detach starts the program in the background. In the parent it returns its exit code.
-func detach(absolute map[string]string, stderr io.Writer) (parent bool, code int) {
-	parent, code, err := daemon.Detach(daemon.DetachOptions{Absolute: absolute, Stderr: stderr})
+func detach(paths []string, stderr io.Writer) (parent bool, code int) {
+	parent, code, err := daemon.Detach(daemon.DetachOptions{Paths: paths, Stderr: stderr})
 	if err != nil {
 		for problem := range strings.Lines(err.Error() + "\n") {
 			fmt.Fprintf(stderr, "lockstep: %s", problem)
@@ -42,36 +42,35 @@ func lockPIDFile(path string) (release func(), err error) {
 	return release, nil
 }
 
-// daemonPaths are what a --watch in the background has to find from "/".
-func daemonPaths(s *agent.Settings) map[string]string {
-	paths := map[string]string{"--pid-file": s.PIDFile, "--log-file": s.LogFile, "the source": s.Source, "--password-file": s.PasswordFile, "--control": s.Control}
+// daemonPaths are what a --watch in the background finds by name as it goes on. Rules and --files-from are read by then.
+func daemonPaths(s *agent.Settings) []string {
+	paths := []string{s.PIDFile, s.LogFile, s.Source, s.PasswordFile, s.Control}
 	if s.StateDir != agent.NoState {
-		paths["--state-dir"] = s.StateDir
+		paths = append(paths, s.StateDir)
 	}
-	addLocal(paths, s)
+	return append(paths, localTargets(s)...)
+}
+
+func localTargets(s *agent.Settings) (paths []string) {
+	for _, one := range s.Each() {
+		if t, err := syncer.ParseTarget(one.Target); err == nil && !t.Remote() {
+			paths = append(paths, t.Path)
+		}
+	}
 	return paths
 }
 
-func addLocal(paths map[string]string, s *agent.Settings) {
-	for _, one := range s.Each() {
-		if t, err := syncer.ParseTarget(one.Target); err == nil && !t.Remote() {
-			paths["the target "+one.Target] = t.Path
-		}
-	}
-}
-
 // agentPaths are those of an agent. Without a place for its log it has nothing to say to anybody.
-func agentPaths(cfg *config.Config, file string) (map[string]string, error) {
+func agentPaths(cfg *config.Config, file string) ([]string, error) {
 	p := &cfg.Process
 	if p.LogFile == "" && p.LogFormat != logs.Journal {
 		return nil, errors.New("--daemon: standard error leads nowhere: say in the config where the log goes, with log-file or log-format: journal")
 	}
-	paths := map[string]string{"--pid-file": p.PIDFile, "log-file": p.LogFile, "--config": file, "control": p.Control}
+	paths := []string{p.PIDFile, p.LogFile, file, p.Control}
 	for i := range cfg.Syncs {
 		for k := range cfg.Syncs[i].Targets {
 			one := &cfg.Syncs[i].Targets[k]
-			paths["the source "+one.Source] = one.Source
-			addLocal(paths, one)
+			paths = append(append(paths, one.Source), localTargets(one)...)
 		}
 	}
 	return paths, nil

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/confine"
+	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
@@ -32,6 +33,9 @@ func (s *Settings) needs() (confine.Needs, error) {
 		n.Read = append(n.Read, filepath.Dir(s.PasswordFile)) // the file may be replaced
 	}
 	if dir := s.stateDir(); s.Watch && dir != "" {
+		n.Write = append(n.Write, dir)
+	}
+	if dir, err := places.Dir(); s.Watch && err == nil { // claims are made and removed; one that fails says so itself
 		n.Write = append(n.Write, dir)
 	}
 	for _, file := range []string{s.LogFile, s.PIDFile} { // one is made anew, one is removed
@@ -109,6 +113,9 @@ func apply(n confine.Needs) (confine.Report, error) {
 // needs are what the process has to be able to do for all syncs.
 func (p *Process) needs(syncs []SyncConfig) (confine.Needs, error) {
 	n := confine.Needs{Level: cmp.Or(p.Confine, confine.Off), Inotify: true}
+	if dir, err := places.Dir(); err == nil { // for syncs that come later
+		n.Write = append(n.Write, dir)
+	}
 	for i := range syncs {
 		for k := range syncs[i].Targets {
 			one, err := syncs[i].Targets[k].needs()

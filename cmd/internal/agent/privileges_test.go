@@ -1,16 +1,20 @@
 package agent
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lockstep-sync/lockstep/cmd/internal/confine"
+	"github.com/lockstep-sync/lockstep/cmd/internal/places"
 	"github.com/lockstep-sync/lockstep/watcher"
 )
 
 // TestNeeds: what settings ask of the process, of all their targets together.
 func TestNeeds(t *testing.T) {
+	claims := t.TempDir()
+	t.Setenv(places.RunDirEnv, claims)
 	for _, test := range []struct {
 		name string
 		set  func(*Settings)
@@ -30,7 +34,7 @@ func TestNeeds(t *testing.T) {
 			s.Target, s.Also, s.Watch, s.WatchBackend, s.CopyLinks, s.User = "/dst", []string{"h:/x", "h::m"}, true, watcher.BackendFanotify, true, "0:0"
 			s.StateDir = "/state"
 		}, confine.Needs{Level: "off", Watch: true, Fanotify: true, Tune: true, Owners: true, Devices: true, Local: true, Exec: true, Secret: true,
-			ReadsAnywhere: true, Read: []string{"/src/"}, Write: []string{"/state", "/dst"}}},
+			ReadsAnywhere: true, Read: []string{"/src/"}, Write: []string{"/state", claims, "/dst"}}},
 	} {
 		s := Defaults()
 		s.Source = "/src/"
@@ -46,5 +50,9 @@ func TestNeeds(t *testing.T) {
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}
+	}
+	service, err := new(Process).needs(nil) // syncs may come by a reload
+	if err != nil || !slices.Contains(service.Write, claims) {
+		t.Errorf("a service without syncs: %q, %v", service.Write, err)
 	}
 }

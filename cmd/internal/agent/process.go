@@ -6,7 +6,6 @@ import "github.com/lockstep-sync/lockstep/cmd/internal/hooks"
 type Process struct {
 	LogLevel, LogFormat string // as in Settings
 	LogFile             string // "" is standard error; SIGUSR1 opens it again
-	PIDFile             string // "" is none
 	StateDir            string // as in Settings
 	User, Confine       string // as in Settings
 
@@ -18,6 +17,8 @@ type Process struct {
 	ListenKey      string
 	ListenClientCA string // certificates of clients are asked for, and must be signed by one of these
 	ListenToken    string // a file whose first line is the token that a client sends
+
+	PIDFile string // of the command line, not of a config, and so behind all processKeys; "" is none
 }
 
 // SyncConfig is one source with its targets.

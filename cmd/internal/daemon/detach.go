@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -37,15 +36,15 @@ const readyWord = "ready\n"
 
 // DetachOptions say what is started, and what is waited for.
 type DetachOptions struct {
-	// PIDFile must be absolute, as all of Absolute. Who locks it is the child, with LockPIDFile.
-	PIDFile string
-	// Absolute are paths by what they are for ("the source"). The child stands in "/", so a relative one would be another path there.
-	Absolute map[string]string
-	Wait     time.Duration // 0: DefaultWait
-	Stderr   io.Writer     // gets what the child says until it is ready; nil: standard error
+	// Paths are all that the program goes on to find by name once Detach has returned, the PID file among them; "" is none. Where each is
+	// absolute the child moves to "/", so that no file system is kept busy. One that is relative (filepath.Abs before) keeps it where
+	// it was started. What is read before Detach is called is read from there in any case.
+	Paths  []string
+	Wait   time.Duration // 0: DefaultWait
+	Stderr io.Writer     // gets what the child says until it is ready; nil: standard error
 }
 
-// Detach starts this program again with the same arguments and environment, in a session of its own, in "/", with /dev/null for standard input and
+// Detach starts this program again with the same arguments and environment, in a session of its own, with /dev/null for standard input and
 // output. Its standard error is passed on until it is ready, and leads nowhere then: what it has to say later belongs in a log file.
 //
 // In the child it returns parent false, at once. In the parent it returns when the child has called Ready: code 0; or when it has ended
@@ -53,32 +52,14 @@ type DetachOptions struct {
 // before secrets are wiped from the environment, and before anything is opened.
 func Detach(o DetachOptions) (parent bool, code int, err error) {
 	if os.Getenv(childEnv) == strconv.Itoa(os.Getppid()) {
-		becomeDaemon()
-		return false, 0, nil
-	}
-	if err := o.checkAbsolute(); err != nil {
-		return true, 1, err
+		return false, 0, o.becomeDaemon()
 	}
 	code, err = o.start()
 	return true, code, err
 }
 
-func (o *DetachOptions) checkAbsolute() error {
-	var errs []error
-	check := func(what, path string) {
-		if path != "" && !filepath.IsAbs(path) {
-			errs = append(errs, fmt.Errorf("--daemon: %s %q is relative: a daemon stands in /, so write it from there on", what, path))
-		}
-	}
-	check("the PID file", o.PIDFile)
-	for _, what := range slices.Sorted(maps.Keys(o.Absolute)) {
-		check(what, o.Absolute[what])
-	}
-	return errors.Join(errs...)
-}
-
 // becomeDaemon is the child's part.
-func becomeDaemon() {
+func (o *DetachOptions) becomeDaemon() error {
 	os.Setenv(childEnv, strconv.Itoa(os.Getpid()))
 	unix.CloseOnExec(readyFD)
 	// Where the parent does not wait any longer, a word on standard error must not end us. Ignored, the signal would be ignored by all that
@@ -88,6 +69,10 @@ func becomeDaemon() {
 	if mask := unix.Umask(0o022); mask != 0 {
 		unix.Umask(mask)
 	}
+	if slices.ContainsFunc(o.Paths, func(path string) bool { return path != "" && !filepath.IsAbs(path) }) {
+		return nil
+	}
+	return os.Chdir("/")
 }
 
 // start is the parent's part.
@@ -113,7 +98,6 @@ func (o *DetachOptions) start() (code int, err error) {
 	defer said.Close()
 	cmd := exec.Command(program, os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", childEnv, os.Getpid()))
 	cmd.Stderr, cmd.ExtraFiles = saidEnd, []*os.File{readyEnd}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -26,7 +26,7 @@ func launch(t *testing.T, role, pidFile, out string) (code int, said string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `umask 0; exec "$0" "$@"`, os.Args[0], pidFile, out)
 	cmd.Env = append(os.Environ(), roleEnv+"="+role)
-	cmd.Dir = t.TempDir()
+	cmd.Dir = filepath.Dir(out)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	err := cmd.Run()
@@ -108,19 +108,33 @@ func TestDetach(t *testing.T) {
 	}
 }
 
+// With a path that is relative the child stays where it was started, and finds it there.
+func TestDetachStays(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	if code, said := launch(t, "works", "pid", out); code != 0 {
+		t.Fatalf("code %d, it says %q", code, said)
+	}
+	if found := waitFor(t, out); !strings.Contains(found, "\ndir "+dir+"\n") {
+		t.Errorf("the child: %s", found)
+	}
+	end(t, pidIn(t, filepath.Join(dir, "pid")), unix.SIGTERM)
+	if left, _ := filepath.Glob(filepath.Join(dir, "pid*")); left != nil {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
 func TestDetachFails(t *testing.T) {
 	t.Parallel()
 	pidFile := filepath.Join(t.TempDir(), "pid")
-	if code, said := launch(t, "fails", pidFile, ""); code != 23 || said != "there is no such source\n" {
+	if code, said := launch(t, "fails", pidFile, pidFile); code != 23 || said != "there is no such source\n" {
 		t.Errorf("code %d, it says %q", code, said)
 	}
-	if code, said := launch(t, "is killed", pidFile, ""); code != codeIPC || !strings.Contains(said, "signal: killed") {
+	if code, said := launch(t, "is killed", pidFile, pidFile); code != codeIPC || !strings.Contains(said, "signal: killed") {
 		t.Errorf("code %d, it says %q", code, said)
 	}
-	if code, said := launch(t, "works", "a/pid", ""); code != 1 || !strings.Contains(said, `the PID file "a/pid" is relative`) {
-		t.Errorf("code %d, it says %q", code, said)
-	}
-	if code, said := launch(t, "works", "/no/such/dir/pid", ""); code != 11 || !strings.Contains(said, "no such file") {
+	if code, said := launch(t, "works", "/no/such/dir/pid", pidFile); code != 11 || !strings.Contains(said, "no such file") {
 		t.Errorf("code %d, it says %q", code, said)
 	}
 }

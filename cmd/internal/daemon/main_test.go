@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // file, its second one a file that it writes what it finds to.
 func program(role string) int {
 	pidFile, out := os.Args[1], os.Args[2]
-	parent, code, err := Detach(DetachOptions{PIDFile: pidFile, Wait: 2 * time.Second})
+	parent, code, err := Detach(DetachOptions{Paths: []string{"", pidFile}, Wait: 2 * time.Second})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}

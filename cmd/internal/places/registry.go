@@ -54,7 +54,7 @@ func (c *claim) meets(o *claim) bool {
 // has one of them, or something above or below it, or that it would come round to the source again.
 // Any other error says that nothing is known of others.
 func Claim(s Sync) (release func(), err error) {
-	dir, err := runDir()
+	dir, err := Dir()
 	if err != nil {
 		return nil, err
 	}

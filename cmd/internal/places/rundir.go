@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runDir is the directory of claims of this user, made if need be.
-func runDir() (string, error) {
+// Dir is where claims of this user are, made if need be: who confines the process lets it write there.
+func Dir() (string, error) {
 	if dir := os.Getenv(RunDirEnv); dir != "" {
 		return dir, private(dir)
 	}

@@ -20,9 +20,28 @@ func (s *session) look(ctx context.Context) {
 		s.lookFor(ctx)
 		return
 	}
+	if s.justMissed() {
+		return
+	}
 	if s.checkRoot() && s.backend.rootUnwatched() {
 		s.rebuild(ctx)
 	}
+}
+
+// justMissed says that the root has not been found for less than a moment: what was told of its end may still be queued, and
+// is to be announced before the queue is closed.
+func (s *session) justMissed() bool {
+	if s.announce == nil {
+		return false
+	}
+	if _, _, err := identify(s.root); err == nil {
+		s.missed = time.Time{}
+		return false
+	}
+	if s.missed.IsZero() {
+		s.missed = time.Now()
+	}
+	return time.Since(s.missed) < rootInterval/2
 }
 
 // checkRoot reports whether the directory that is watched is still at the root's path.

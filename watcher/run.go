@@ -52,6 +52,7 @@ type session struct {
 	space       time.Duration // to the next one
 	absent      string        // why the root is absent, as logged
 	announced   []Event
+	missed      time.Time // since then the root is not found
 
 	awaits     []*await      // who waits in Barrier
 	awaitAgain *time.Timer   // when to look after them, if nothing happens before
@@ -342,7 +343,7 @@ func (s *session) flush() bool {
 	if s.marks.len()+s.found.len() == 0 {
 		return true
 	}
-	if !s.stats.Root.at(s.root) && !s.checkRoot() {
+	if !s.stats.Root.at(s.root) && (s.justMissed() || !s.checkRoot()) {
 		return false
 	}
 	list := s.marks.take()

@@ -150,7 +150,9 @@ const looksPerTick = int(keeperTick / rootInterval)
 
 // untilLook is how long it is until the root is looked at. All sessions of a process do it at the same moment, so that
 // fifty idle ones wake a processor once a second, and not fifty times.
-func untilLook() time.Duration { return rootInterval - time.Duration(time.Now().UnixNano())%rootInterval }
+func untilLook() time.Duration {
+	return rootInterval - time.Duration(time.Now().UnixNano())%rootInterval
+}
 
 // close ends what is left. After it, no goroutine of the session runs.
 func (s *session) close() {

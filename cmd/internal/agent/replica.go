@@ -35,6 +35,7 @@ type replica struct {
 	pause  *pause // its sync's
 	env    *environment
 	teller *teller
+	turn   func()        // ends the turn of a large push; nil: it has none
 	gone   chan struct{} // closed when it does not run any more
 
 	flushes flushes
@@ -142,6 +143,7 @@ func (r *replica) close() {
 // run pushes until it is drained, or until ctx ends.
 func (r *replica) run(ctx context.Context) error {
 	defer close(r.gone)
+	defer r.endTurn()
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
 	r.memory.runs()
@@ -177,9 +179,26 @@ func (r *replica) add(seen []watcher.Change, changes []debounce.Change) {
 	r.line.Add(changes...)
 }
 
-// prepare has the last word about what is pushed: subtrees are narrowed down to what differs, deletions
-// are let through or kept back, and what goes is noted.
+// prepare has the last word about what is pushed. A large push waits for its turn.
 func (r *replica) prepare(ctx context.Context, b syncer.Batch) syncer.Batch {
+	if isLarge(&b) {
+		r.turn = r.env.turns.wait(ctx)
+	}
+	if b = r.judge(ctx, b); len(b.Paths) == 0 {
+		r.endTurn()
+	}
+	return b
+}
+
+func (r *replica) endTurn() {
+	if r.turn != nil {
+		r.turn()
+		r.turn = nil
+	}
+}
+
+// judge narrows subtrees down to what differs, lets deletions through or keeps them back, and notes what goes.
+func (r *replica) judge(ctx context.Context, b syncer.Batch) syncer.Batch {
 	if b.Err = r.push.Look(ctx); b.Err == nil { // else nothing can be said about names in the source, and the push fails as the look did
 		levels := r.push.Sliced()
 		for i := range b.Paths {
@@ -245,6 +264,7 @@ func (r *replica) idle() {
 
 // observe takes what came of a push.
 func (r *replica) observe(o syncer.Outcome) {
+	r.endTurn()
 	r.note(&o)
 	r.teller.outcome(&o, r.push.Failed())
 	if !o.Batch.Verify {

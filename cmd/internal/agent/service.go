@@ -67,7 +67,7 @@ func newService(syncs []SyncConfig, o ServiceOptions, only bool) (*Service, erro
 	}
 	v := &Service{
 		o: o, process: o.Process, began: time.Now(), only: only, ready: newLatch(), stopped: newLatch(), loaded: time.Now(), reloading: make(chan struct{}, 1),
-		env: &environment{log: o.Log, items: o.Items, pushed: o.Pushed, tuner: newTuner(o.Log.Named("agent")), named: !only, tuned: o.Process.User != ""},
+		env: &environment{log: o.Log, items: o.Items, pushed: o.Pushed, tuner: newTuner(o.Log.Named("agent")), turns: newTurns(), named: !only, tuned: o.Process.User != ""},
 	}
 	v.env.syncs.Store(int64(len(syncs)))
 	if only {

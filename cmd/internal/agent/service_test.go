@@ -117,11 +117,9 @@ func (s *served) until(what string, ok func() bool) {
 }
 
 // flushed waits until all that was written is there.
-func (s *served) flushed(sync string) { s.t.Helper(); s.flushedWithin(sync, 30*time.Second) }
-
-func (s *served) flushedWithin(sync string, most time.Duration) {
+func (s *served) flushed(sync string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), most)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
 	defer cancel()
 	if _, err := s.Flush(ctx, sync); err != nil {
 		s.t.Fatal(err)

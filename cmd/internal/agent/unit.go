@@ -30,6 +30,7 @@ type environment struct {
 	items  func(syncer.Item)
 	pushed func(api.Push)
 	tuner  *tuner
+	turns  *turns
 	tuned  bool         // limits are raised before the privileges are given up, and not after
 	pairs  api.Service  // is served in the state of each target; nil: nothing is
 	named  bool         // syncs go by their name in the log

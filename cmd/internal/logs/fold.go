@@ -33,6 +33,7 @@ type memory struct {
 // line is one that was written.
 type line struct {
 	key      string
+	source   string    // the name and the fields of its logger
 	since    time.Time // it was written, or its repeats were
 	repeated int
 	core     zapcore.Core // what writes the last repeat
@@ -43,7 +44,7 @@ type line struct {
 func newMemory() *memory { return &memory{lines: map[string]*line{}} }
 
 // folding is a core that writes the first of warnings or errors that differ in times at most, and later how many came after it.
-// Other lines tell what was done or begun, as a push: each counts.
+// Other lines tell what was done or begun, as a push: each counts, and after it what its logger warned of before is news again.
 type folding struct {
 	zapcore.Core
 	memory  *memory
@@ -59,13 +60,20 @@ func (c *folding) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Chec
 }
 
 func (c *folding) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	if e.Level < zapcore.InfoLevel || e.Level > zapcore.ErrorLevel {
+		return c.Core.Write(e, fields)
+	}
+	source := e.LoggerName + "\x00" + c.context
 	var key string
-	if e.Level == zapcore.WarnLevel || e.Level == zapcore.ErrorLevel {
-		key = fmt.Sprintf("%d\x00%s\x00%s\x00%s%s", e.Level, e.LoggerName, e.Message, c.context, fieldsKey(fields))
+	if e.Level != zapcore.InfoLevel {
+		key = fmt.Sprintf("%s\x00%d\x00%s\x00%s", source, e.Level, e.Message, fieldsKey(fields))
 	}
 	m := c.memory
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if e.Level == zapcore.InfoLevel {
+		m.end(m.those(func(l *line) bool { return l.source == source }))
+	}
 	if key == "" || len(key) > foldBytes || m.ended {
 		return c.Core.Write(e, fields)
 	}
@@ -75,28 +83,31 @@ func (c *folding) Write(e zapcore.Entry, fields []zapcore.Field) error {
 		return nil
 	}
 	if len(m.lines) >= foldMost {
-		m.end(m.oldest())
+		m.end(m.those(everyLine)[:1])
 	}
-	m.lines[key] = &line{key: key, since: time.Now()}
+	m.lines[key] = &line{key: key, source: source, since: time.Now()}
 	m.wind()
 	return c.Core.Write(e, fields)
 }
 
-// oldest is the line that was written first. There is one.
-func (m *memory) oldest() *line {
-	var first *line
+func everyLine(*line) bool { return true }
+
+// those are the lines that are such, in the order in which they were written.
+func (m *memory) those(are func(*line) bool) []*line {
+	var list []*line
 	for _, l := range m.lines {
-		if first == nil || l.since.Before(first.since) {
-			first = l
+		if are(l) {
+			list = append(list, l)
 		}
 	}
-	return first
+	slices.SortFunc(list, func(a, b *line) int { return a.since.Compare(b.since) })
+	return list
 }
 
 // wind sets the timer, if it does not run, for the line that is due first.
 func (m *memory) wind() {
 	if m.timer == nil && len(m.lines) > 0 {
-		m.timer = time.AfterFunc(time.Until(m.oldest().since.Add(foldFor)), m.due)
+		m.timer = time.AfterFunc(time.Until(m.those(everyLine)[0].since.Add(foldFor)), m.due)
 	}
 }
 
@@ -109,36 +120,31 @@ func (m *memory) due() {
 		return
 	}
 	now := time.Now()
-	var over []*line
-	for _, l := range m.lines {
-		if now.Sub(l.since) >= foldFor {
-			over = append(over, l)
-		}
-	}
-	slices.SortFunc(over, func(a, b *line) int { return a.since.Compare(b.since) })
+	over := m.those(func(l *line) bool { return now.Sub(l.since) >= foldFor })
+	m.end(over)
 	for _, l := range over {
-		goesOn := l.repeated > 0
-		m.end(l)
-		if goesOn {
-			m.lines[l.key] = &line{key: l.key, since: now}
+		if l.repeated > 0 {
+			m.lines[l.key] = &line{key: l.key, source: l.source, since: now}
 		}
 	}
 	m.wind()
 }
 
-// end forgets a line, and tells how often it was repeated: its last repeat is written, with the times that has.
-func (m *memory) end(l *line) {
-	delete(m.lines, l.key)
-	if l.repeated == 0 {
-		return
+// end forgets lines, and tells how often each was repeated: its last repeat is written, with the times that has.
+func (m *memory) end(list []*line) {
+	for _, l := range list {
+		delete(m.lines, l.key)
+		if l.repeated == 0 {
+			continue
+		}
+		times := "times"
+		if l.repeated == 1 {
+			times = "time"
+		}
+		l.entry.Message += fmt.Sprintf(" (repeated %d %s)", l.repeated, times)
+		// Nobody could be told of an error here but by the next line, which meets it too, and tells.
+		_ = l.core.Write(l.entry, append(l.fields, zap.Int("repeated", l.repeated)))
 	}
-	times := "times"
-	if l.repeated == 1 {
-		times = "time"
-	}
-	l.entry.Message += fmt.Sprintf(" (repeated %d %s)", l.repeated, times)
-	// Nobody could be told of an error here but by the next line, which meets it too, and tells.
-	_ = l.core.Write(l.entry, append(l.fields, zap.Int("repeated", l.repeated)))
 }
 
 // close tells of all repeats that were not told. What is written later is not folded.
@@ -149,9 +155,7 @@ func (m *memory) close() {
 	if m.timer != nil {
 		m.timer.Stop() // who fires now finds that it has ended
 	}
-	for len(m.lines) > 0 {
-		m.end(m.oldest())
-	}
+	m.end(m.those(everyLine))
 }
 
 // port is the one of our end of a connection in an error's text: another each time.

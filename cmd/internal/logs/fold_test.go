@@ -106,12 +106,42 @@ func TestFoldNothingElse(t *testing.T) {
 			}
 		}
 		for range 3 {
-			log.Info("pushed", zap.Int("files", 1))
+			log.Named("done").Info("pushed", zap.Int("files", 1))
 			log.Debug("event")
 		}
 		if got := out.take(); len(got) != 6 {
 			t.Errorf("lines: %q", got)
 		}
+	})
+}
+
+// TestFoldEndsWithNews: when a logger tells that something was done, what it warned of before is no repeat any more; of other
+// loggers it is.
+func TestFoldEndsWithNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out output
+		log := mustNew(t, Options{Stderr: &out}).Logger()
+		one, other := log.With(zap.String("target", "1")), log.With(zap.String("target", "2"))
+		for range 3 {
+			one.Warn("failed")
+			other.Warn("failed")
+			one.Error("something else")
+		}
+		out.wants(t, `failed  {"target": "1"}`, `failed  {"target": "2"}`, `something else  {"target": "1"}`)
+		time.Sleep(time.Second)
+		one.Info("goes on")
+		got := strings.Join(out.take(), "\n")
+		for _, want := range []string{`failed (repeated 2 times)  {"target": "1", "repeated": 2}`, `something else (repeated 2 times)  {"target": "1", "repeated": 2}`} {
+			if strings.Count(got, want) != 1 || !strings.HasSuffix(got, "\n"+`goes on  {"target": "1"}`) || strings.Count(got, "\n") != 2 {
+				t.Errorf("got\n%s\nwant %s, and then what was done", got, want)
+			}
+		}
+		one.Warn("failed")
+		other.Warn("failed")
+		out.wants(t, `failed  {"target": "1"}`)
+		time.Sleep(foldFor)
+		synctest.Wait()
+		out.wants(t, `failed (repeated 3 times)  {"target": "2", "repeated": 3}`)
 	})
 }
 

@@ -50,7 +50,7 @@ func TestRsyncOptions(t *testing.T) {
 	// Other names of theirs, and those that help does not list.
 	for name, want := range map[string]bool{
 		"--zc": true, "--zl": true, "--i-d": true, "--no-i-d": true, "--new-compress": true, "--old-compress": true, "--implied-dirs": true,
-		"--zt": false, "--cc": false, "--protect-args": false, "--daemon": false, "--server": false, "--time-limit": false, "--log-format": true,
+		"--zt": false, "--cc": false, "--protect-args": false, "--daemon": true, "--server": false, "--time-limit": false, "--log-format": true,
 	} {
 		checkOption(t, name, want)
 	}

@@ -26,7 +26,6 @@ type rig struct {
 	t    *testing.T
 	logs *observer.ObservedLogs
 	stop func() // ends Run, and waits for it
-	dir  string
 }
 
 func start(t *testing.T, set Set) *rig {

@@ -26,7 +26,7 @@ const controlUsage = `lockstep status, flush, … : ask a lockstep that is runni
   lockstep flush --wait --timeout=30s www && …    go on when all is on the targets
 
 Usage: lockstep status  [--json] [WHICH]        how each target is doing, and what to do about it
-       lockstep status  --follow [--plain] [WHICH]
+       lockstep status  [--follow] [--plain] [WHICH]
                                                 the same, live: ? is for its keys
        lockstep failed  [--json] [WHICH]        which paths could not be brought over, and why
        lockstep queue   [--json] [--most=N] [WHICH]
@@ -165,8 +165,6 @@ func (c *controlLine) parse(args []string) (help bool, err error) {
 		return false, errors.New("an argument is empty")
 	}
 	switch {
-	case c.plain && !c.follow:
-		return false, errors.New("--plain is for --follow; without it status is plain text")
 	case c.json && c.follow:
 		return false, errors.New("--follow has no --json; GET /v1/events of the control socket tells programs what changes")
 	}

@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
 
 const config = "/etc/lockstep/lockstep.yaml"
@@ -21,6 +24,7 @@ func TestDeb(t *testing.T) {
 	r.run("dpkg", "-i", one)
 	r.installed(firstVersion)
 	r.keepsInStep()
+	r.serves()
 
 	r.run("dpkg", "-i", two)
 	r.reports(secondVersion)
@@ -159,6 +163,68 @@ func (r *root) keepsInStep() {
 		r.Errorf("status: %s", out)
 	}
 	stop()
+}
+
+// serves does what the README says about a service: ten lines, a start, a target that breaks and is mended, and another start.
+func (r *root) serves() {
+	r.Helper()
+	readme := string(read(r.T, "../README.md"))
+	_, text, _ := strings.Cut(readme, "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	module := r.TempDir()
+	d := syncertest.StartDaemon(r.T, syncertest.DaemonConfig{Modules: []syncertest.Module{{Name: "www", Path: module, AuthUsers: "backuper", Secrets: map[string]string{"backuper": "secret"}}}})
+	url := strings.Replace(d.URL("www"), "rsync://", "rsync://backuper@", 1)
+	before := r.read(config)
+	r.write(config, strings.Replace(text, "backuper@mirror.example.com::www/", url, 1), 0o600)
+	r.write("/etc/lockstep/server.pass", "secret\n", 0o600)
+	r.write("/srv/www/index.html", "one", 0o644)
+	r.write("/mnt/backup/.mounted", "", 0o644)
+	r.run("lockstep", "check")
+
+	stop := r.start("lockstep", "agent")
+	r.sees("/mnt/backup/www/index.html", "one")
+	r.write("/srv/www/index.html", "two", 0o644)
+	r.run("lockstep", "flush", "--wait", "--timeout=30s", "www")
+	for _, file := range []string{r.path("/mnt/backup/www/index.html"), filepath.Join(module, "index.html")} {
+		if got := string(read(r.T, file)); got != "two" {
+			r.Errorf("the flush says that all is there, and %s holds %q", file, got)
+		}
+	}
+	must(r.T, d.Stop())
+	r.write("/srv/www/index.html", "three", 0o644)
+	r.sees("/mnt/backup/www/index.html", "three")
+	r.says("retrying: .*(?s:.*)remedy +", "lockstep", "status", "www", url)
+	must(r.T, d.Start())
+	r.run("lockstep", "flush", "--wait", "--timeout=30s", "www")
+	if got := string(read(r.T, filepath.Join(module, "index.html"))); got != "three" {
+		r.Errorf("after the outage the daemon has %q", got)
+	}
+	r.says("in-step: everything is on the target", "lockstep", "status", "www", url)
+	r.says(`(?s)"known": true.*"known": true`, "lockstep", "status", "--json")
+	stop()
+
+	stop = r.start("lockstep", "agent")
+	r.says(`(?s)"last_success".*"last_success"`, "lockstep", "status", "--json")
+	if out := r.run("lockstep", "status", "--json"); !regexp.MustCompile(`(?s)"files": 0.*"files": 0`).MatchString(out) {
+		r.Errorf("after a restart something was sent: %s", out)
+	}
+	stop()
+	r.write(config, before, 0o600)
+}
+
+// says waits until a command prints what matches.
+func (r *root) says(want string, args ...string) {
+	r.Helper()
+	wanted := regexp.MustCompile(want)
+	for end := time.Now().Add(bound); ; time.Sleep(50 * time.Millisecond) {
+		out, _ := r.command(args...).CombinedOutput() // what it is about may be broken on purpose
+		if wanted.Match(out) {
+			return
+		}
+		if time.Now().After(end) {
+			r.Fatalf("%q says %s, and not %q", args, out, want)
+		}
+	}
 }
 
 // systemd makes the root one where systemd runs, by the look of it, and units are enabled. It gives what its

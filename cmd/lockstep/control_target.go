@@ -29,7 +29,7 @@ func printTarget(w io.Writer, sync *api.Sync, s *api.Target) {
 	if remedy := remedyOf(s); remedy != "" {
 		row("remedy", "%s", remedy)
 	}
-	if s.PID == 0 && s.Since.IsZero() {
+	if s.Since.IsZero() { // nobody runs it, or it never ran
 		return
 	}
 	if s.Paths > 0 || s.InFlight > 0 {

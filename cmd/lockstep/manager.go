@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -88,6 +89,9 @@ func (v *serving) tellManager(ctx, stop context.Context, service *agent.Service)
 	defer func() { <-watched }()
 	tick := time.NewTicker(statusEvery)
 	defer tick.Stop()
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		tick.Stop() // nobody looks at the line
+	}
 	ready, stopping, told := service.Ready(), stop.Done(), ""
 	for {
 		if text := statusLine(service.Status()); text != told {

@@ -56,20 +56,17 @@ func TestReplacedBetweenRuns(t *testing.T) {
 			t.Fatalf("%s in its place: the target was changed", name)
 		}
 		must(t, os.RemoveAll(src))
-		if name != "another content" {
-			continue
-		}
-		write(t, filepath.Join(src, "other"), "o")
-		fresh := again(t, src, dst, first, func(c *Config) { c.NewSource = true })
-		mustPush(t, fresh, Full())
-		if exists(t, filepath.Join(dst, "a")) || !exists(t, filepath.Join(dst, "other")) {
-			t.Error("--new-source did not take the new directory")
-		}
-		if fresh.Root() == first.Root() {
-			t.Error("the new source is kept under the old one's name")
-		}
-		must(t, os.RemoveAll(src))
 	}
+	write(t, filepath.Join(src, "other"), "o")
+	fresh := again(t, src, dst, first, func(c *Config) { c.NewSource = true })
+	mustPush(t, fresh, Full())
+	if exists(t, filepath.Join(dst, "a")) || !exists(t, filepath.Join(dst, "other")) {
+		t.Error("--new-source did not take the new directory")
+	}
+	if fresh.Root() == first.Root() {
+		t.Error("the new source is kept under the old one's name")
+	}
+	must(t, os.RemoveAll(src))
 	must(t, os.Rename(away, src))
 	back := again(t, src, dst, first, nil)
 	mustPush(t, back, Full())

@@ -118,8 +118,8 @@ func (s *Syncer) lookAgain(feed Feed, o *Outcome) {
 }
 
 // complains says whether a push tells of a target that cannot be trusted to have done what it did not complain of.
-func complains(rep *Report, err error) bool {
-	if err != nil && began(err) || rep.Partial || rep.broke {
+func complains(rep *Report, err error) bool { // a connection that broke tells nothing of the pushes before it
+	if rep.Partial && err == nil {
 		return true
 	}
 	return slices.ContainsFunc(rep.Problems, func(p Problem) bool {

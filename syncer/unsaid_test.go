@@ -87,7 +87,7 @@ func TestComplains(t *testing.T) {
 	}{
 		{"went well", &Report{}, nil, false},
 		{"of nothing that is known", &Report{Partial: true}, nil, true},
-		{"broke", &Report{}, &Failure{Code: CodeStream, Err: errors.New("cut")}, true},
+		{"broke", &Report{}, &Failure{Code: CodeStream, Err: errors.New("cut")}, false},
 		{"could not begin", &Report{}, &Failure{Code: CodeSocket, Err: errors.New("refused")}, false},
 		{"disk", of(newPeerError(`rsync: [receiver] mkstemp "/.f.x" (in m) failed: Input/output error (5)`)), nil, true},
 		{"immutable", of(newPeerError(`rsync: [receiver] mkstemp "/.f.x" (in m) failed: Operation not permitted (1)`)), nil, true},

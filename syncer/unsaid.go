@@ -117,8 +117,9 @@ func (s *Syncer) lookAgain(feed Feed, o *Outcome) {
 	}
 }
 
-// complains says whether a push tells of a target that cannot be trusted to have done what it did not complain of.
-func complains(rep *Report, err error) bool { // a connection that broke tells nothing of the pushes before it
+// complains says whether a push tells of a target that cannot be trusted to have done what it did not complain of. A
+// connection that broke tells nothing of the pushes before it.
+func complains(rep *Report, err error) bool {
 	if rep.Partial && err == nil {
 		return true
 	}

@@ -100,25 +100,18 @@ func (s *suspects) clear(paths []Path) {
 	}
 }
 
-// bisect gives back what is left in doubt of b, in halves. What cannot be divided has failed: it is
+// bisect gives back rest, what is left in doubt of b, in halves. What cannot be divided has failed: it is
 // returned.
-func (s *Syncer) bisect(feed Feed, b *Batch, said string, bad map[string]bool) []Failed {
-	var rest []Path
-	for _, p := range b.Paths {
-		if !bad[p.Name] {
-			rest = append(rest, p)
-		}
-	}
-	if len(rest) == 0 {
-		return nil
-	}
+func (s *Syncer) bisect(feed Feed, b *Batch, said string, rest []Path) []Failed {
 	if len(rest) == 1 {
 		rest = s.divide(rest[0], said)
 	}
-	if len(rest) == 1 || len(rest)+len(s.suspects.group) > suspectsMax {
+	if len(rest) <= 1 || len(rest)+len(s.suspects.group) > suspectsMax {
 		var failed []Failed
 		for _, p := range rest {
-			failed = append(failed, s.failedOf(Problem{Path: p.Name, Err: saidError(said)}))
+			f := s.failedOf(Problem{Path: p.Name, Err: saidError(said)})
+			f.Tree = f.Tree || p.Tree || p.Level
+			failed = append(failed, f)
 		}
 		return failed
 	}
@@ -134,9 +127,10 @@ func (s *Syncer) bisect(feed Feed, b *Batch, said string, bad map[string]bool) [
 // divide takes a directory apart. One that failed as a whole before stays whole: that is known.
 func (s *Syncer) divide(p Path, said string) []Path {
 	s.mu.Lock()
-	known := s.ledger.entries[p.Name] != nil
+	e := s.ledger.entries[p.Name]
+	known := e != nil && e.Tree
 	s.mu.Unlock()
-	if !p.Tree || known {
+	if known || !p.Tree && !p.Level {
 		return []Path{p}
 	}
 	dir, err := os.Open(filepath.Join(s.WatchRoot(), p.Name))
@@ -151,7 +145,7 @@ func (s *Syncer) divide(p Path, said string) []Path {
 	slices.Sort(names)
 	parts := []Path{{Name: p.Name, Content: p.Content}}
 	for _, name := range names {
-		parts = append(parts, Path{Name: filepath.Join(p.Name, name), Tree: true, Content: p.Content})
+		parts = append(parts, Path{Name: filepath.Join(p.Name, name), Tree: p.Tree, Content: p.Content})
 	}
 	s.suspects.doubts = append(s.suspects.doubts, doubt{p.Name, said})
 	return parts

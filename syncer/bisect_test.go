@@ -19,8 +19,9 @@ type mute struct {
 	root   string // of the source
 	bad    map[string]bool
 	pushes int
-	listed int  // entries of partial pushes
-	whole  bool // only the full push fails
+	listed int    // entries of partial pushes
+	whole  bool   // only the full push fails
+	named  string // of this directory it says that its times cannot be set
 }
 
 func (m *mute) full(context.Context, *source.Tree, job) (Report, error) {
@@ -44,9 +45,22 @@ func (m *mute) partial(_ context.Context, _ *source.Tree, plan source.Plan, _ jo
 			return Report{}, err
 		}
 	}
+	for _, e := range plan.Levels {
+		entries, err := os.ReadDir(filepath.Join(m.root, e.Name))
+		if err != nil {
+			return Report{}, err
+		}
+		names = append(names, e.Name)
+		for _, in := range entries {
+			names = append(names, filepath.Join(e.Name, in.Name()))
+		}
+	}
 	m.listed += len(names)
 	rep := Report{}
 	for _, name := range names {
+		if name == m.named {
+			rep.Problems = append(rep.Problems, Problem{Path: name, Err: newPeerError("rsync: [generator] failed to set times on \"/x\": Read-only file system (30)")})
+		}
 		if m.bad[name] && !m.whole {
 			rep.Partial, rep.Said = true, "something failed"
 		}
@@ -164,6 +178,33 @@ func TestRunFindsWhatIsNotNamed(t *testing.T) {
 				t.Errorf("%+v", f[0])
 			}
 			m.bad = nil
+			f.until *= 2
+			if err := s.Run(t.Context(), f, func(Outcome) {}); !errors.Is(err, io.EOF) || len(s.Failed()) > 0 {
+				t.Errorf("%v, after healing %q are left", err, spellFailed(s.Failed()))
+			}
+		})
+	}
+}
+
+// A directory that is named, but for its times alone, does not speak for what failed in it without being named.
+func TestRunNamedForItself(t *testing.T) {
+	for name, start := range map[string]Path{"tree": {Name: "d", Tree: true}, "level": {Name: "d", Level: true}} {
+		t.Run(name, func(t *testing.T) {
+			m := &mute{bad: map[string]bool{"d/f5": true}, named: "d"}
+			s, src := newMute(t, m)
+			f := &timeless{due: map[string]time.Duration{}, paths: map[string]Path{}, until: 30 * time.Second}
+			s.now = func() time.Time { return epoch.Add(f.now) }
+			for i := range 20 {
+				write(t, filepath.Join(src, "d", fmt.Sprintf("f%d", i)), "")
+			}
+			f.Defer(Batch{Paths: []Path{start}}, 0)
+			if err := s.Run(t.Context(), f, func(Outcome) {}); !errors.Is(err, io.EOF) {
+				t.Fatal(err)
+			}
+			if got := spellFailed(s.Failed()); got != "d d/f5" {
+				t.Errorf("failing are %q", got)
+			}
+			m.bad, m.named = nil, ""
 			f.until *= 2
 			if err := s.Run(t.Context(), f, func(Outcome) {}); !errors.Is(err, io.EOF) || len(s.Failed()) > 0 {
 				t.Errorf("%v, after healing %q are left", err, spellFailed(s.Failed()))

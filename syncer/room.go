@@ -44,6 +44,16 @@ func (s *Syncer) failedOf(p Problem) Failed {
 	return f
 }
 
+// whole says that f stands for all that may have failed at its path: it is no directory, or comes again with all that is
+// in it.
+func (s *Syncer) whole(f *Failed) bool {
+	if f.Tree {
+		return true
+	}
+	st, err := os.Lstat(filepath.Join(s.WatchRoot(), f.Path))
+	return err != nil || !st.IsDir()
+}
+
 // withheld is what a push of paths leaves out, as the transfer calls it; nil: nothing.
 func (s *Syncer) withheld(paths []Path) func(string) error {
 	named := map[string]bool{}

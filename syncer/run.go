@@ -94,24 +94,18 @@ func (s *Syncer) retry(err error, c Class, failures int) time.Duration {
 // it cannot write, as on a full disk: that one waits for itself, and comes no more along with the directories
 // above it. Where it was all of the batch, the push has done what it could: then it is no error.
 func (s *Syncer) gaveUp(feed Feed, o *Outcome) bool {
-	bad := map[string]bool{}
+	bad := named{}
 	var failures []Failed
 	for _, p := range o.Report.Problems {
 		f := s.failedOf(p)
 		var said *peerError
 		f.Ends = errors.As(p.Err, &said) && ExitCode(Report{}, o.Err) == CodeFile
-		if (f.Ends || f.noRoom()) && !bad[f.Path] {
-			bad[f.Path] = true
+		if (f.Ends || f.noRoom()) && bad.add(f.Path, s.whole(&f)) {
 			failures = append(failures, f)
 		}
 	}
 	rest := o.Batch
-	rest.Paths = nil
-	for _, p := range o.Batch.Paths {
-		if !bad[p.Name] {
-			rest.Paths = append(rest.Paths, p)
-		}
-	}
+	rest.Paths = bad.others(o.Batch.Paths)
 	if len(failures) > 0 {
 		s.note(feed, o, nil, failures, nil)
 	}
@@ -126,24 +120,25 @@ func (s *Syncer) gaveUp(feed Feed, o *Outcome) bool {
 // giveBack defers what a push that reached its end did not bring over.
 func (s *Syncer) giveBack(feed Feed, o *Outcome) {
 	b, rep := &o.Batch, &o.Report
-	bad, kept := map[string]bool{}, map[string]bool{}
+	bad, kept := named{}, map[string]bool{}
 	var failed []Failed
 	var again []Path
 	for _, p := range rep.Problems {
 		switch {
-		case bad[p.Path] || kept[p.Path]:
+		case bad.has(p.Path) || kept[p.Path]:
 		case errors.Is(p.Err, errWithheld):
 			kept[p.Path] = true
 		case p.Vanished() && s.hasVanished(p.Path) < vanishedMax:
-			bad[p.Path] = true
+			bad.add(p.Path, true)
 			again = append(again, Path{Name: p.Path, Tree: true})
 		default:
-			bad[p.Path] = true
-			failed = append(failed, s.failedOf(p))
+			f := s.failedOf(p)
+			bad.add(f.Path, s.whole(&f))
+			failed = append(failed, f)
 		}
 	}
 	for _, p := range b.Paths {
-		if !bad[p.Name] {
+		if !bad.has(p.Name) {
 			delete(s.vanished, p.Name)
 		}
 	}
@@ -151,7 +146,7 @@ func (s *Syncer) giveBack(feed Feed, o *Outcome) {
 	pushed := b.Paths
 	if rep.Partial {
 		// The target said in words for people that something failed: all of the rest is in doubt.
-		failed = append(failed, s.bisect(feed, b, rep.Said, bad)...)
+		failed = append(failed, s.bisect(feed, b, rep.Said, bad.others(b.Paths))...)
 		pushed = nil
 	}
 	failed = append(failed, s.doubted(failed)...)
@@ -165,6 +160,29 @@ func (s *Syncer) giveBack(feed Feed, o *Outcome) {
 	if len(again) > 0 {
 		feed.Defer(Batch{Paths: again, Oldest: b.Oldest}, againAfter)
 	}
+}
+
+// named are the paths that a push names as not brought over: true, where no more can have failed in them.
+type named map[string]bool
+
+func (n named) has(name string) bool { _, ok := n[name]; return ok }
+
+// add says whether name is new.
+func (n named) add(name string, whole bool) bool {
+	had := n.has(name)
+	n[name] = n[name] || whole
+	return !had
+}
+
+// others are those of paths of which more may have failed than what is named: a directory whose time could not
+// be set says nothing of what is in it.
+func (n named) others(paths []Path) (rest []Path) {
+	for _, p := range paths {
+		if whole, ok := n[p.Name]; !ok || !whole && (p.Tree || p.Level) {
+			rest = append(rest, p)
+		}
+	}
+	return rest
 }
 
 // hasVanished counts how often in a row a path was there and then gone.

@@ -117,7 +117,7 @@ func (s *Store) isLink(dir string) bool {
 	l := looker{root: root}
 	defer l.close()
 	err = l.look(dir)
-	return errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) || err == nil && !isDirectory(&l.st)
+	return errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) || err == nil && l.st.Mode&unix.S_IFMT == unix.S_IFLNK
 }
 
 // looksInto reports whether names in dir may be sent that would not be in doubt afterwards. What was looked at and had

@@ -37,7 +37,8 @@ const (
 // events turn out to be lost, all that was emitted and is not proven is told once more.
 //
 // What a comparison finds is recorded first and told then, so neither applies to it. Places without events
-// (blind) know no other way: whoever looks at them tells of them.
+// (blind) know no other way: whoever looks at them tells of them, and of a directory with the names in it, since what came
+// and went between two looks shows in the directory's time alone.
 type keeper struct {
 	log   *zap.Logger
 	cfg   index.Config

@@ -267,9 +267,9 @@ const narrowMost = 1 << 17
 var errTooMany = errors.New("too many differ")
 
 // narrow puts in place of the whole tree, when it is told of for the first time, what of it differs from what
-// the target was brought to. Later subtrees are pushed as such: they are told of where events were lost, and a name
-// that came, was found by a push of the directory above, and went is on the target without being known here. For
-// the same reason the names of a directory that differs are looked at, if the target can be looked at in levels.
+// the target was brought to. Later subtrees are pushed as such: they are told of where events were lost, or are new. The
+// names of a directory that differs are looked at, if the target can be looked at in levels: what a peer left there that
+// was killed is not known here.
 func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer.Batch {
 	root := syncer.Path{Name: ".", Tree: true}
 	at := slices.IndexFunc(b.Paths, func(p syncer.Path) bool { return p.Name == root.Name && p.Tree })

@@ -109,3 +109,68 @@ func keepTime(t *testing.T, name, content string) {
 		t.Fatal(err)
 	}
 }
+
+// With --hard-links a level brings the other names of its files along: one that came, one that the target lost, one that
+// is a file of its own there.
+func TestInteropLevelLinks(t *testing.T) {
+	for _, local := range []bool{false, true} {
+		t.Run(fmt.Sprintf("local=%v", local), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			cfg := r.config()
+			if local {
+				cfg.Target = syncer.Target{Path: r.dst}
+			}
+			cfg.Delete, cfg.Keep, cfg.HardLinks = true, true, true
+			s := r.syncer(cfg)
+			hard := func(from, to string) {
+				t.Helper()
+				if err := os.Link(from, to); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(t, r.in("a/z"), "content")
+			mkdir(t, r.in("b"))
+			mkdir(t, r.in("c/d"))
+			hard(r.in("a/z"), r.in("b/one"))
+			hard(r.in("a/z"), r.in("b/two"))
+			write(t, r.in("c/d/apart"), "apart")
+			hard(r.in("c/d/apart"), r.in("c/apart"))
+			r.mustBeWhole(s.Push(t.Context(), syncer.Full()))
+			equal := func() {
+				t.Helper()
+				syncertest.RequireEqual(t, r.src, r.dst, syncertest.CompareOptions{IgnoreOwners: os.Geteuid() != 0})
+			}
+			level := func(stats syncer.Stats, paths ...syncer.Path) {
+				t.Helper()
+				rep, err := s.Push(t.Context(), syncer.Batch{Paths: paths})
+				r.mustBeWhole(rep, err)
+				if rep.Stats.Deleted != stats.Deleted || rep.Stats.Transferred > stats.Transferred {
+					t.Errorf("deleted %d, transferred %d, want %d and at most %d", rep.Stats.Deleted, rep.Stats.Transferred, stats.Deleted, stats.Transferred)
+				}
+				equal()
+			}
+			b := syncer.Path{Name: "b", Level: true}
+			level(syncer.Stats{}, b)
+
+			hard(r.in("a/z"), r.in("b/three")) // nobody tells of it but the level
+			remove(t, r.in("b/one"))
+			write(t, r.at("b/extraneous"), "")
+			level(syncer.Stats{Deleted: 2}, b)
+
+			remove(t, r.at("b/two"))
+			write(t, r.at("b/two"), "content of its own")
+			remove(t, r.at("a/z"))
+			level(syncer.Stats{Transferred: 1}, b)
+
+			write(t, r.in("a/z"), "other content")
+			level(syncer.Stats{Transferred: 1}, b) // a/z is told of by its other names alone
+			write(t, r.in("a/z"), "content that is another")
+			level(syncer.Stats{Transferred: 1}, b, syncer.Path{Name: "b/two", Content: true}, syncer.Path{Name: "a", Level: true})
+
+			remove(t, r.in("c/apart"), r.at("c/d/apart"))
+			level(syncer.Stats{Deleted: 1, Transferred: 1}, syncer.Path{Name: "c", Level: true}, syncer.Path{Name: "c/d", Level: true})
+			level(syncer.Stats{}, syncer.Path{Name: ".", Level: true}, syncer.Path{Name: "c", Level: true}, b)
+		})
+	}
+}

@@ -17,12 +17,12 @@ type leftovers map[string]bool
 
 // with adds the directories to what is pushed, or the whole tree where there are too many, or where the
 // target cannot be looked at in levels.
-func (l leftovers) with(paths []Path, sliced bool) []Path {
+func (l leftovers) with(paths []Path, levels bool) []Path {
 	if len(l) == 0 || slices.Contains(paths, Path{Name: ".", Tree: true}) {
 		return paths
 	}
 	all := append([]Path{}, paths...)
-	if len(l) > leftoverMax || !sliced {
+	if len(l) > leftoverMax || !levels {
 		return append(all, Path{Name: ".", Tree: true})
 	}
 	for dir := range l {

@@ -156,11 +156,12 @@ func (l *links) complete(ctx context.Context, tree *source.Tree, paths []source.
 		e := &plan.Entries[i]
 		planned[e.Name] = e.Flags&flist.Content != 0
 	}
+	listed := plan.Listed()
 	var more []source.Path
 	for _, p := range pushed {
 		for _, name := range p.names {
 			content, known := planned[name]
-			if content || known && !p.content || !p.content && plan.InTrees(name) {
+			if content || known && !p.content || !p.content && listed(name) {
 				continue
 			}
 			more = append(more, source.Path{Name: name, Content: p.content})

@@ -156,7 +156,7 @@ func (s *Syncer) giveBack(feed Feed, o *Outcome) {
 		again = append(again, Path{Name: name, Content: true})
 	}
 	if rep.broke && s.cfg.Delete {
-		again = append(again, s.leftover.with(nil, s.Sliced())...)
+		again = append(again, s.leftover.with(nil, s.Levels())...)
 	}
 	s.note(feed, o, pushed, failed, kept)
 	if len(again) > 0 {

@@ -348,7 +348,7 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 	}
 	asked := b.Paths
 	if s.cfg.Delete && s.pushed && !s.place.single {
-		b.Paths = s.leftover.with(asked, s.Sliced())
+		b.Paths = s.leftover.with(asked, s.Levels())
 	}
 	rep, full, err := s.push(ctx, tree, b, j)
 	if err != nil && ctx.Err() != nil {
@@ -403,12 +403,16 @@ func (s *Syncer) Look(ctx context.Context) error {
 // that changed since: no full push is waited for. It is called before the first Push.
 func (s *Syncer) Resume() { s.resumed = true }
 
-// Sliced says whether the target can be looked at in levels. With hard links one name of a file is not to be
-// looked at without the others, and what --files-from and its like leave of a directory is no level of it.
-func (s *Syncer) Sliced() bool {
+// Levels says whether the target can be looked at in levels: what --files-from and its like leave of a
+// directory is no level of it.
+func (s *Syncer) Levels() bool {
 	c := &s.cfg
-	return !s.place.single && c.Recurse && !c.HardLinks && !c.PruneEmptyDirs && !c.Relative && c.Files == nil
+	return !s.place.single && c.Recurse && !c.PruneEmptyDirs && !c.Relative && c.Files == nil
 }
+
+// Sliced says whether all of the target can be looked at level by level. With hard links, each would bring the other
+// names of its files along: many times the work where files have many names.
+func (s *Syncer) Sliced() bool { return s.Levels() && !s.cfg.HardLinks }
 
 // with sets what b asks for beyond the options, and gives what takes it back. Targets read the options
 // when a push begins. Others, as Excluded, read other options meanwhile: no more than these are written.

@@ -201,7 +201,7 @@ func (r *replica) endTurn() {
 // judge narrows subtrees down to what differs, lets deletions through or keeps them back, and notes what goes.
 func (r *replica) judge(ctx context.Context, b syncer.Batch) syncer.Batch {
 	if b.Err = r.push.Look(ctx); b.Err == nil { // else nothing can be said about names in the source, and the push fails as the look did
-		levels := r.push.Sliced()
+		levels := r.push.Levels()
 		if !levels && r.s.Delete {
 			b.Paths = r.memory.spread(b.Paths, r.push.WatchRoot())
 		}
@@ -420,7 +420,7 @@ func (r *replica) tellEnd() {
 func (r *replica) lookAgain() {
 	dirty := r.memory.store.Dirty()
 	switch t, err := syncer.ParseTarget(r.s.Target); {
-	case r.memory.known() && r.push.Sliced():
+	case r.memory.known() && r.push.Levels():
 		r.around = levelsAround(dirty)
 	case err == nil && t.Remote(): // on a local target nobody goes on
 		r.all = len(dirty) > 0

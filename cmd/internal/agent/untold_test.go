@@ -104,7 +104,7 @@ func TestUntold(t *testing.T) {
 // Where a target cannot be looked at in levels, the index says what may be gone.
 func TestUntoldWithoutLevels(t *testing.T) {
 	k := newKept(t, "d/told", "d/stays")
-	u := k.unwatched(func(s *Settings) { s.Options.HardLinks = true })
+	u := k.unwatched(func(s *Settings) { s.PruneEmptyDirs = true })
 	u.settled()
 	u.remove("d/told")
 	u.tell(debounce.Change{Path: "d", Level: true})

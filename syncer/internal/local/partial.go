@@ -131,11 +131,13 @@ func (r *run) level(ctx context.Context, parent *twin, e flist.Entry) level {
 	if w == nil {
 		return level{name: e.Name}
 	}
-	if names, err := r.names(w); err != nil {
+	stand, err := r.names(w)
+	if err != nil {
 		r.refused(e.Name, err)
-	} else if complete && r.prunes(w) && len(names) > 0 {
-		r.removeAll(ctx, w, r.extraneous(w, entries, names))
+	} else if complete && r.prunes(w) && len(stand) > 0 {
+		r.removeAll(ctx, w, r.extraneous(w, entries, stand))
 	}
+	entries, _ = r.standingFirst(entries, func(e *flist.Entry) bool { _, ok := stand[path.Base(e.Name)]; return ok })
 	for i := range entries {
 		if ctx.Err() != nil {
 			break

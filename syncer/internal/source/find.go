@@ -88,21 +88,33 @@ func (f *finder) offer(name string) {
 	}
 }
 
-// Linked calls visit with each entry that shares its inode in plan, those in its subtrees included:
-// they are listed for it.
+// Linked calls visit with each entry that shares its inode in plan, those in its subtrees and levels
+// included: they are listed for it.
 func (t *Tree) Linked(ctx context.Context, plan *Plan, visit func(*flist.Entry)) error {
 	for i := range plan.Entries {
 		if plan.Entries[i].Flags&flist.Linked != 0 {
 			visit(&plan.Entries[i])
 		}
 	}
+	all := func(entries []flist.Entry) {
+		for i := range entries {
+			if entries[i].Flags&flist.Linked != 0 {
+				visit(&entries[i])
+			}
+		}
+	}
+	for i := range plan.Levels {
+		entries, _, err := t.ReadDir(plan.Levels[i].Name)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil {
+			all(entries)
+		}
+	}
 	for _, top := range plan.Trees {
 		err := t.Walk(ctx, top, func(_ flist.Entry, others []flist.Entry, _ bool) error {
-			for i := range others {
-				if others[i].Flags&flist.Linked != 0 {
-					visit(&others[i])
-				}
-			}
+			all(others)
 			return nil
 		}, func(report.Problem) {}) // the push will meet it again
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -112,18 +124,26 @@ func (t *Tree) Linked(ctx context.Context, plan *Plan, visit func(*flist.Entry))
 	return nil
 }
 
-// InTrees says whether name is below one of the plan's subtrees.
-func (p *Plan) InTrees(name string) bool {
-	for i := range p.Trees {
-		top := p.Trees[i].Name
-		for d := name; ; d = path.Dir(d) {
-			if d == top {
-				return true
-			}
+// Listed says of a name whether the plan's subtrees and levels have it.
+func (p *Plan) Listed() func(name string) bool {
+	trees, levels := names(p.Trees), names(p.Levels)
+	return func(name string) bool {
+		if levels[path.Dir(name)] {
+			return true
+		}
+		for d := name; !trees[d]; d = path.Dir(d) {
 			if d == "." || d == "/" {
-				break
+				return false
 			}
 		}
+		return true
 	}
-	return false
+}
+
+func names(list []flist.Entry) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for i := range list {
+		set[list[i].Name] = true
+	}
+	return set
 }

@@ -290,10 +290,7 @@ func (p *Plan) dropBelowTrees() {
 	if len(p.Trees) == 0 {
 		return
 	}
-	trees := make(map[string]bool, len(p.Trees))
-	for i := range p.Trees {
-		trees[p.Trees[i].Name] = true
-	}
+	trees := names(p.Trees)
 	below := func(name string) bool {
 		if name != "." && trees["."] {
 			return true

@@ -17,7 +17,8 @@ const maxFound = 4096
 // What the index does not know is in doubt from then on, in the file, too, and is returned: whatever a push lists that
 // Begin did not see, or was not told of, is named by Differs when it is gone.
 //
-// Several goroutines may call it. With an error the names are in doubt, and in the file as soon as that can be written.
+// Several goroutines may call it. With an error the names are in doubt, and in the file as soon as that can be written; with
+// ErrRebuilt nothing is known anyway.
 func (s *Store) Found(dir string, names []Path) ([]Path, error) {
 	if err := checkName(dir); err != nil {
 		return nil, err

@@ -105,8 +105,9 @@ type blamer struct {
 	problems []Problem
 	asides   []Problem // the last of them
 	blamed   map[string]bool
-	unknown  string // the last message that is about nothing known
-	last     bool   // the last message was understood
+	unknown  string   // the last message that is about nothing known
+	last     bool     // the last message was understood
+	others   []string // what else the name in the last message may stand for
 	tries    int
 }
 
@@ -123,15 +124,21 @@ func (b *blamer) take(raw []byte) bool {
 		return false
 	}
 	b.last = true
+	for _, name := range append([]string{name}, b.others...) {
+		b.blame(name, line)
+	}
+	return true
+}
+
+func (b *blamer) blame(name, line string) {
 	if b.blamed[name] {
-		return true
+		return
 	}
 	if b.blamed == nil {
 		b.blamed = map[string]bool{}
 	}
 	b.blamed[name] = true
 	b.problems = append(b.problems, Problem{Path: name, Err: newPeerError(line)})
-	return true
 }
 
 // stripTarget takes the target's directory off names as the peer writes them: from its root, or in a
@@ -186,6 +193,7 @@ func (b *blamer) aside(raw []byte) {
 
 // name is the path that a message is about.
 func (b *blamer) name(line string) (name string, ok bool) {
+	b.others = nil
 	try := func(deletes bool) func(raw string) bool {
 		return func(raw string) bool {
 			if len(raw) > quotedMax {
@@ -226,10 +234,17 @@ func (b *blamer) resolve(s string, deletes bool) (string, bool) {
 	if b.knows(s) {
 		return s, true
 	}
+	var may []string
 	for _, final := range finals(s) {
 		if b.knows(final) {
-			return final, true
+			may = append(may, final)
 		}
+	}
+	if len(may) > 0 {
+		b.others = may[1:] // which of them it is the peer does not say: rather one too many
+		return may[0], true
+	}
+	for _, final := range finals(s) {
 		if len(path.Base(final)) < cutFrom || b.begins == nil || b.tries > triesMax {
 			continue
 		}
@@ -256,7 +271,7 @@ func (b *blamer) knows(name string) bool {
 }
 
 // finals are the names that a temporary file .NAME.XXXXXX may be for. (rsync 3.5.0 receiver.c,
-// get_tmpname: a name that begins with a dot gets no second one.)
+// get_tmpname: a name that begins with a dot gets no second one, nor one that ends with a dot.)
 func finals(s string) []string {
 	const random = 6
 	dir, base := path.Split(s)
@@ -264,7 +279,13 @@ func finals(s string) []string {
 		return nil
 	}
 	base = base[:len(base)-random-1]
-	return []string{dir + base[1:], dir + base}
+	var out []string
+	for _, name := range []string{base[1:], base, base[1:] + ".", base + "."} {
+		if name != "." && name != ".." {
+			out = append(out, dir+name)
+		}
+	}
+	return out
 }
 
 // mentions hands try what may be the name in a message of rsync (3.0.9 to 3.5.0), until it is content:

@@ -13,7 +13,7 @@ import (
 // What rsync 3.5.0 said of each failure, and what is made of it. TestInteropBlame has it say these.
 func TestBlame(t *testing.T) {
 	names := map[string]bool{}
-	for _, n := range []string{".", "d", "d/f", `d/f"q`, "d/nl\nx", "d/plain", "d/link", "d/.hid", "d/dev", "sub", "big", "f", `d/q" (in m) failed: x`, "o(p)en"} {
+	for _, n := range []string{".", "d", "d/f", `d/f"q`, "d/nl\nx", "d/plain", "d/link", "d/.hid", "d/dev", "d/...", "d/dot.", "sub", "big", "f", `d/q" (in m) failed: x`, "o(p)en"} {
 		names[n] = true
 	}
 	for _, tt := range []struct {
@@ -26,6 +26,8 @@ func TestBlame(t *testing.T) {
 		{"h::m", `rsync: [receiver] mkstemp "/d/.nl\#012x.L5U4DJ" (in m) failed: Operation not permitted (1)`, "d/nl\nx", syscall.EPERM},
 		{"h::m", "rsync: [receiver] mkstemp \"/d/.nl\nx.L5U4DJ\" (in m) failed: Operation not permitted (1)", "d/nl\nx", syscall.EPERM},
 		{"h::m", `rsync: [receiver] mkstemp "/d/.hid.L5U4DJ" (in m) failed: Operation not permitted (1)`, "d/.hid", syscall.EPERM},
+		{"h::m", `rsync: [receiver] mkstemp "/d/...cSYYal" (in m) failed: Read-only file system (30)`, "d/...", syscall.EROFS},
+		{"h::m", `rsync: [receiver] mkstemp "/d/.dot.C5quzR" (in m) failed: Read-only file system (30)`, "d/dot.", syscall.EROFS},
 		{"h::m/x", `rsync: [generator] failed to set times on "/x/d" (in m): Operation not permitted (1)`, "d", syscall.EPERM},
 		{"h::m", `rsync: [generator] failed to set times on "/." (in t): Read-only file system (30)`, ".", syscall.EROFS},
 		{"h::m", `rsync: [generator] symlink "/d/link" (in m) -> "to" failed: Operation not permitted (1)`, "d/link", syscall.EPERM},
@@ -135,5 +137,21 @@ func TestUnquote(t *testing.T) {
 		if diff := cmp.Diff(want, unquote(in)); diff != "" {
 			t.Errorf("%q: %s", in, diff)
 		}
+	}
+}
+
+// A temporary file may be for several names, and rsync does not say for which.
+func TestBlameAllThatItMayBe(t *testing.T) {
+	names := map[string]bool{"d/f": true, "d/.f": true, "d/f.": true, "d/f..": true}
+	b := blamer{strip: func(name string) []string { return []string{strings.TrimPrefix(name, "/")} }, known: func(n string) bool { return names[n] }}
+	if !b.take([]byte("rsync: [receiver] mkstemp \"/d/.f.abcdef\" (in m) failed: Permission denied (13)\n")) {
+		t.Error("it is not understood")
+	}
+	var got []string
+	for _, p := range b.problems {
+		got = append(got, p.Path)
+	}
+	if want := []string{"d/f", "d/.f", "d/f."}; !cmp.Equal(got, want) {
+		t.Errorf("it blames %q, want %q", got, want)
 	}
 }

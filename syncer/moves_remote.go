@@ -74,6 +74,7 @@ func (d *remote) runLinks(ctx context.Context, r *relinking, checksum bool, know
 			tell(it)
 		}
 	}}
+	r.job.Touched = d.touched.add
 	res, err := d.link.run(ctx, r.src, o, &r.job)
 	stats = transferOf(res.Stats)
 	stats.Created, stats.CreatedDirs = res.Stats.Created, res.Stats.CreatedDirs

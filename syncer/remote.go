@@ -25,8 +25,9 @@ type remote struct {
 	begun, ended time.Time
 	// limit is --bwlimit, kept over all connections.
 	limit *rate.Limiter
-	// backupDir is that of the push that runs.
+	// backupDir and touched are those of the push that runs.
 	backupDir string
+	touched   *touched
 
 	// What is known of the peer from earlier runs.
 	old     bool            // it cannot delete single names: rsync 3.0, or it is not to
@@ -46,7 +47,7 @@ type link interface {
 }
 
 func newRemote(cfg *Config) (*remote, error) {
-	r := &remote{cfg: cfg, limit: rate.New(cfg.Options.Bwlimit), without: map[string]bool{}}
+	r := &remote{cfg: cfg, touched: &touched{}, limit: rate.New(cfg.Options.Bwlimit), without: map[string]bool{}}
 	var err error
 	if cfg.Target.Shell() {
 		r.link, err = newShell(cfg)
@@ -61,7 +62,7 @@ func (d *remote) Close() error { return d.link.close() }
 
 // with is the same target with other options, over the same link.
 func (d *remote) with(cfg *Config) *remote {
-	return &remote{cfg: cfg, link: d.link, limit: d.limit, old: d.old, without: d.without, withheld: d.withheld, backupDir: d.backupDir}
+	return &remote{cfg: cfg, link: d.link, limit: d.limit, old: d.old, without: d.without, withheld: d.withheld, backupDir: d.backupDir, touched: d.touched}
 }
 
 // probe implements probed.
@@ -341,6 +342,7 @@ func (d *remote) push(ctx context.Context, src *source.Tree, j *sender.Job) (sen
 	if d.cfg.Keep {
 		j.Sent = batch.add
 	}
+	j.Touched = d.touched.add
 	blame := d.blamer(src, j)
 	res, err := d.link.run(ctx, src, d.options(), j)
 	for err != nil && d.canDoWithout(res.Refused) {

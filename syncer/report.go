@@ -71,7 +71,8 @@ type Report struct {
 	Said        string
 	DeletesHeld bool // --max-delete stopped deletions
 
-	broke bool // a run before the push ended badly, maybe in the middle of a file
+	broke   bool    // a run before the push ended badly, maybe in the middle of a file
+	touched touched // by a peer
 }
 
 // add adds what another run of the same push brought about.

@@ -23,6 +23,8 @@ const (
 	rootPoll = time.Second
 	// againAfter is the wait before a file is sent again that changed while it was read.
 	againAfter = 50 * time.Millisecond
+	// lookAfter is the wait before directories are looked at in which a target may have failed without a word.
+	lookAfter = time.Second
 	// vanishedMax is how often in a row a path may vanish under our hands before that is a failure
 	// like others: some targets call a name that they cannot hold a missing one.
 	vanishedMax = 4
@@ -72,6 +74,7 @@ func (s *Syncer) Run(ctx context.Context, feed Feed, observe func(Outcome)) erro
 			failures = 0
 			s.giveBack(feed, &o)
 		}
+		s.lookAgain(feed, &o)
 		observe(o)
 	}
 }

@@ -131,6 +131,7 @@ type Syncer struct {
 	suspects  suspects
 	now       func() time.Time // time.Now, but in tests
 	leftover  leftovers
+	unsaid    unsaid
 	mounts    mounts
 	links     links
 
@@ -345,6 +346,7 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 	}
 	if r, ok := s.target.(*remote); ok {
 		r.withheld = s.withheld(b.Paths)
+		r.touched = &touched{}
 	}
 	asked := b.Paths
 	if s.cfg.Delete && s.pushed && !s.place.single {
@@ -360,6 +362,9 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 		if s.cfg.DeleteUnmounted {
 			s.mounts.release()
 		}
+	}
+	if r, ok := s.target.(*remote); ok {
+		rep.touched = *r.touched
 	}
 	s.rename(&rep)
 	s.leftover.note(asked, &rep, err)
@@ -565,5 +570,11 @@ func (s *Syncer) rename(rep *Report) {
 	}
 	for i := range rep.Changed {
 		rep.Changed[i] = s.watchName(rep.Changed[i])
+	}
+	if dirs := rep.touched.dirs; dirs != nil {
+		rep.touched.dirs = make(map[string]bool, len(dirs))
+		for dir := range dirs {
+			rep.touched.dirs[s.watchName(dir)] = true
+		}
 	}
 }

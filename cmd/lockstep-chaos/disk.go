@@ -14,11 +14,12 @@ import (
 
 // disk is a mounted file system of a size of its own.
 type disk struct {
-	mount  string
-	fs     string
-	sick   string   // where it is shown through a FUSE file system; "" if it is not
-	server *child   // of that
-	loop   *os.File // its block device; held open, so that it stays while nothing is mounted
+	mount   string
+	fs      string
+	sick    string   // where it is shown through a FUSE file system; "" if it is not
+	server  *child   // of that
+	ailment ailment  // of that
+	loop    *os.File // its block device; held open, so that it stays while nothing is mounted
 }
 
 // newDisk makes one and mounts it at a new directory. inodes 0 leaves their number to the system.

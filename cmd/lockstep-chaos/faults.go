@@ -6,6 +6,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // What a fault is on. No two of a round are on the same thing.
@@ -144,9 +146,9 @@ func faults() []fault {
 		{name: "read-only", about: "EROFS: the target is remounted read-only, and back", on: onDisk, weight: 2, inject: readOnly},
 		{name: "immutable", about: "EPERM: some of the target's directories are immutable (chattr +i)", on: onDisk, weight: 1, inject: immutable,
 			fits: onFS("ext4")},
-		{name: "eio", about: "EIO: a third of what is asked of the target's file system fails", on: onDisk, weight: 3, inject: sicken(beEIO),
+		{name: "eio", about: "EIO: a third of what is asked of the target's file system fails", on: onDisk, weight: 3, inject: sicken(unix.EIO),
 			possible: canFUSE, fits: onFS(fsSick)},
-		{name: "quota", about: "EDQUOT: the target's file system takes no more", on: onDisk, weight: 3, inject: sicken(beEDQUOT),
+		{name: "quota", about: "EDQUOT: the target's file system takes no more", on: onDisk, weight: 3, inject: sicken(unix.EDQUOT),
 			possible: canFUSE, fits: onFS(fsSick)},
 
 		{name: "unmount", about: "the source's file system is unmounted, and mounted again", on: onSource, weight: 3, inject: unmountSource},

@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,22 +21,40 @@ import (
 // roleSick is the child that serves a sick file system.
 const roleSick = "sick"
 
-// sickAt says which directory a sick file system shows, and where.
-type sickAt struct{ Backing, Mount string }
+// sickAt says which directory a sick file system shows, and where; Ailment is a file that says what it
+// suffers from.
+type sickAt struct{ Backing, Mount, Ailment string }
 
 // sick is a FUSE file system that shows another one, and answers with an error when it is told to: EIO
-// as a failing disk does, EDQUOT as one does on which the user has used up his quota. Signals tell it.
+// as a failing disk does, EDQUOT as one does on which the user has used up his quota.
 type sick struct {
 	fuse.RawFileSystem
-	errno atomic.Int32
+	ailment ailment
 }
 
-// What a signal makes the file system do.
-const (
-	beEIO    = unix.SIGUSR1
-	beEDQUOT = unix.SIGUSR2
-	beWell   = unix.SIGHUP
-)
+// ailment is a file of one byte: the errno that a file system suffers from, 0 if it is well. It is read before
+// each operation, so that one that begins after it was written goes by what was written. (Signals overtake
+// one another.)
+type ailment struct{ *os.File }
+
+func openAilment(name string) (ailment, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	return ailment{f}, err
+}
+
+func (a ailment) set(errno unix.Errno) error {
+	_, err := a.WriteAt([]byte{byte(errno)}, 0)
+	return err
+}
+
+// get takes an empty file for a sign of health.
+func (a ailment) get() (unix.Errno, error) {
+	var b [1]byte
+	if _, err := a.ReadAt(b[:], 0); err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	return unix.Errno(b[0]), nil
+}
 
 // playSick serves until it is killed.
 func playSick(argument []byte) error {
@@ -52,18 +69,15 @@ func playSick(argument []byte) error {
 	root := &sickNode{fusefs.LoopbackNode{RootData: &fusefs.LoopbackRoot{Path: at.Backing, Dev: st.Dev}}}
 	root.RootData.RootNode = root
 	never := time.Duration(0) // nothing is remembered by the kernel: others look at the backing directly
-	s := &sick{RawFileSystem: fusefs.NewNodeFS(root, &fusefs.Options{EntryTimeout: &never, AttrTimeout: &never, NullPermissions: true})}
+	ill, err := openAilment(at.Ailment)
+	if err != nil {
+		return err
+	}
+	s := &sick{ailment: ill, RawFileSystem: fusefs.NewNodeFS(root, &fusefs.Options{EntryTimeout: &never, AttrTimeout: &never, NullPermissions: true})}
 	server, err := fuse.NewServer(s, at.Mount, &fuse.MountOptions{FsName: "sick", DirectMountStrict: true, MaxWrite: 128 << 10})
 	if err != nil {
 		return err
 	}
-	signals := make(chan os.Signal, 8) // none is lost: the harness sends one at a time
-	signal.Notify(signals, beEIO, beEDQUOT, beWell)
-	go func() {
-		for sig := range signals {
-			s.errno.Store(int32(map[os.Signal]unix.Errno{beEIO: unix.EIO, beEDQUOT: unix.EDQUOT}[sig]))
-		}
-	}()
 	server.Serve()
 	return nil
 }
@@ -98,7 +112,10 @@ func (n *sickNode) Setattr(ctx context.Context, f fusefs.FileHandle, in *fuse.Se
 // fails says what an operation is answered with. EIO hits some at random, EDQUOT all that would take up
 // more room.
 func (s *sick) fails(grows bool) fuse.Status {
-	errno := syscall.Errno(s.errno.Load())
+	errno, err := s.ailment.get()
+	if err != nil {
+		panic(fmt.Sprintf("the harness cannot read what the file system is to suffer from: %v", err))
+	}
 	if errno == syscall.EIO && rand.IntN(3) > 0 || errno == syscall.EDQUOT && !grows {
 		return fuse.OK
 	}
@@ -123,7 +140,19 @@ func (s *sick) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, ou
 	if e := s.fails(true); !e.Ok() {
 		return e
 	}
+	defer asksUs(&out.OpenOut)
 	return s.RawFileSystem.Create(cancel, in, name, out)
+}
+
+func (s *sick) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	defer asksUs(out)
+	return s.RawFileSystem.Open(cancel, in, out)
+}
+
+// asksUs has the kernel ask for each read and write, which it else passes on to the file that is shown.
+func asksUs(out *fuse.OpenOut) {
+	out.OpenFlags &^= fuse.FOPEN_PASSTHROUGH
+	out.BackingID = 0
 }
 
 func (s *sick) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
@@ -191,7 +220,10 @@ func (w *world) mountSick(d *disk) error {
 	}
 	log := filepath.Join(w.c.Out, "sick.log")
 	var err error
-	if d.server, err = startRole(roleSick, sickAt{backing, d.sick}, &syscall.SysProcAttr{}, log); err != nil {
+	if d.ailment, err = openAilment(d.mount + ".ailment"); err != nil {
+		return err
+	}
+	if d.server, err = startRole(roleSick, sickAt{backing, d.sick, d.ailment.Name()}, &syscall.SysProcAttr{}, log); err != nil {
 		return err
 	}
 	errNotYet := errors.New("it does not mount")
@@ -219,8 +251,8 @@ func canFUSE() error {
 	return f.Close()
 }
 
-func sicken(sig unix.Signal) func(*world, *target, *rand.Rand) (func() error, error) {
+func sicken(errno unix.Errno) func(*world, *target, *rand.Rand) (func() error, error) {
 	return func(_ *world, t *target, _ *rand.Rand) (func() error, error) {
-		return func() error { return t.disk.server.signal(beWell) }, t.disk.server.signal(sig)
+		return func() error { return t.disk.ailment.set(0) }, t.disk.ailment.set(errno)
 	}
 }

@@ -69,6 +69,8 @@ type Job struct {
 	Aside func(message []byte)
 	// Hush makes what Blame knows no error for the Sink: whoever reads the problems has it from there.
 	Hush bool
+	// Touched, if not nil, is told of directories in which the peer changed names, or tried to.
+	Touched func(dir string)
 	// Withheld, if not nil, says why the data of a file are not sent although the peer asks for them:
 	// they are a problem then. The entry stays in the list, so that nothing is deleted for it.
 	Withheld func(name string) error

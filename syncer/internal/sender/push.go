@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -341,6 +342,7 @@ func (p *push) blame(m wire.Message) (told bool) {
 func (p *push) deleted(name string) {
 	name, isDir := strings.CutSuffix(name, "\x00")
 	p.res.Stats.Deleted++
+	p.touched(name)
 	if p.o.Sink.Item == nil {
 		return
 	}
@@ -349,6 +351,13 @@ func (p *push) deleted(name string) {
 		it.Mode = 0o040755
 	}
 	p.o.Sink.Item(it)
+}
+
+// touched tells in which directory the name was made, replaced or removed.
+func (p *push) touched(name string) {
+	if p.job.Touched != nil && !p.o.DryRun {
+		p.job.Touched(path.Dir(name))
+	}
 }
 
 // problem notes a file that cannot be sent and tells the peer not to wait for it.

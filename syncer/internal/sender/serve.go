@@ -143,6 +143,9 @@ func (p *push) answer(index int32, e *flist.Entry, w *wants) error {
 	if err := p.r.Err(); err != nil {
 		return fmt.Errorf("read the request for %q: %w", e.Name, err)
 	}
+	if q.flags&(report.Transfer|report.LocalChange|report.IsNew) != 0 {
+		p.touched(e.Name)
+	}
 	if transfer && (!e.IsRegular() || p.phase > 1 || w == nil) {
 		return fmt.Errorf("%w: the data of %q was asked for, mode %#o, phase %d", wire.ErrProtocol, e.Name, e.Mode, p.phase)
 	}

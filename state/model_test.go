@@ -26,6 +26,7 @@ type world struct {
 	target  map[string]string // what is at each name
 	dirty   map[string]bool   // what is to be pushed: name and whether as a tree
 	size    int               // of the last file written: no two have the same
+	blind   string            // what happens below is told by nobody
 	crashes int
 }
 
@@ -40,6 +41,7 @@ func TestModel(t *testing.T) {
 		defer os.RemoveAll(base)
 		w := &world{T: rt, root: base + "/root", dir: base + "/0", target: map[string]string{}}
 		must(t, os.Mkdir(w.root, 0o755))
+		w.blind = rapid.SampledFrom([]string{"", "a", "g"}).Draw(rt, "blind")
 		w.open()
 		defer func() { must(t, w.s.Close()) }()
 		w.restart()
@@ -51,6 +53,10 @@ func TestModel(t *testing.T) {
 			"push": func(rt *rapid.T) {
 				w.T = rt
 				w.push()
+			},
+			"level": func(rt *rapid.T) { // outside of any push, as a verification
+				w.T = rt
+				w.level(rapid.SampledFrom([]string{".", "a", "a/b", "a/b/c", "g"}).Draw(rt, "dir"))
 			},
 			"settle": func(rt *rapid.T) {
 				w.T = rt
@@ -176,9 +182,7 @@ func (w *world) change(told bool) {
 		must(w, os.Chmod(w.root, rapid.SampledFrom([]os.FileMode{0o700, 0o755}).Draw(w.T, "mode")))
 		changed = []Path{{".", false}}
 	}
-	if !told {
-		return
-	}
+	changed = slices.DeleteFunc(changed, func(p Path) bool { return !told || w.blind != "" && isBelow(p.Name, w.blind) })
 	w.s.Touch(changed)
 	for _, p := range changed {
 		w.dirty[p.Name] = w.dirty[p.Name] || p.Tree
@@ -289,10 +293,45 @@ func (w *world) failing(paths []Path) []Path {
 	return failed
 }
 
+// found tells the store of what is sent, and takes up what it did not know.
+func (w *world) found(dir string, names ...Path) {
+	news, err := w.s.Found(dir, names)
+	must(w, err)
+	for _, p := range news {
+		w.dirty[p.Name] = w.dirty[p.Name] || p.Tree
+	}
+}
+
+// level brings what is directly in a directory to the target, and takes away what is not.
+func (w *world) level(dir string) {
+	is := w.source(dir)
+	if !strings.HasPrefix(is[dir], "d") || w.target[dir] == "" && dir != "." {
+		return
+	}
+	var list []Path
+	for name := range is {
+		if above, _ := splitName(name); name != "." && above == dir {
+			list = append(list, Path{Name: name})
+		}
+	}
+	w.found(dir, list...)
+	maps.DeleteFunc(w.target, func(name string, was string) bool {
+		child := name
+		for above, _ := splitName(child); above != dir && above != "."; above, _ = splitName(child) {
+			child = above
+		}
+		return isBelow(name, dir) && (is[child] == "" || name != child && !strings.HasPrefix(is[child], "d"))
+	})
+	for _, p := range list {
+		w.target[p.Name] = is[p.Name]
+	}
+}
+
 // apply brings one path to the target, as rsync does.
 func (w *world) apply(p Path) {
 	is := w.source(p.Name)
 	own, there := is[p.Name]
+	w.tellOf(p, is)
 	if !there || !strings.HasPrefix(own, "d") || p.Tree {
 		maps.DeleteFunc(w.target, func(n string, _ string) bool { return n == p.Name || isBelow(n, p.Name) })
 	}
@@ -315,6 +354,26 @@ func (w *world) apply(p Path) {
 				w.target[dir] = now
 			}
 		}
+	}
+}
+
+// tellOf tells the store of what apply sends.
+func (w *world) tellOf(p Path, is map[string]string) {
+	dirs := map[string][]Path{}
+	for name, what := range is {
+		if dir, _ := splitName(name); name == p.Name || p.Tree {
+			dirs[dir] = append(dirs[dir], Path{name, p.Tree && strings.HasPrefix(what, "d")})
+		}
+	}
+	for dir := p.Name; dir != "."; {
+		dir, _ = splitName(dir)
+		if _, there := w.source(dir)[dir]; there && dir != "." {
+			above, _ := splitName(dir)
+			dirs[above] = append(dirs[above], Path{Name: dir})
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
+		w.found(dir, dirs[dir]...)
 	}
 }
 

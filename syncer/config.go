@@ -40,6 +40,10 @@ type Config struct {
 	Keep bool
 	// Failed is the ledger that an earlier Syncer left (see Syncer.Failed): what is in it is tried at once.
 	Failed []Failed
+	// Found, if not nil and Delete is set, is told of names that a push saw in dir, before it sends them: what there is
+	// of its paths, and all in a directory that it lists. Both are relative to the watched directory. Tree marks
+	// directories. Several goroutines call it.
+	Found func(dir string, names []Path)
 
 	Options
 	Sink Sink

@@ -321,6 +321,9 @@ func (s *Syncer) pushBatch(ctx context.Context, b Batch) (Report, error) {
 	if src.Filter, err = s.hiding(b.Spare); err != nil {
 		return Report{}, report.Fail(CodeUsage, err, "")
 	}
+	if s.tellsFound() {
+		src.Found = s.found
+	}
 	tree, err := s.open(ctx, src)
 	if err != nil {
 		return Report{}, err
@@ -519,6 +522,9 @@ func (s *Syncer) push(ctx context.Context, tree *source.Tree, b Batch, j job) (R
 		unknown := func(name string) bool { return !b.knows(s.watchName(name)) }
 		plan.Missing = slices.DeleteFunc(plan.Missing, unknown)
 		plan.Unsure = slices.DeleteFunc(plan.Unsure, unknown)
+	}
+	if s.tellsFound() {
+		s.foundPlan(&plan)
 	}
 	j.moves = s.moves(tree, &b, hints, &plan)
 	rep, err := s.target.partial(ctx, tree, plan, j)

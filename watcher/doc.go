@@ -28,7 +28,8 @@
 //     overflow all is watched anew (inotify) and compared with it, so that only what differs is
 //     a change; answers to overflows that repeat are put further apart. Without it the root is the change.
 //  7. What cannot be watched (watch limit, unreadable, path too long, mounted twice), and network and
-//     FUSE filesystems, are compared every PollInterval. It is logged, never dropped.
+//     FUSE filesystems, are compared every PollInterval. It is logged, never dropped. Of a directory there the
+//     names are told of with it (Level): what came and went between two looks shows in its time alone.
 //  8. While the root is absent nothing is emitted, so its loss cannot look like deletion. When
 //     a directory is there again, whatever its identity, all of it is watched and emitted. A mount that
 //     comes or goes below the root makes that place a Tree change.

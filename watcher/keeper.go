@@ -37,7 +37,8 @@ const (
 // events turn out to be lost, all that was emitted and is not proven is told once more.
 //
 // What a comparison finds is recorded first and told then, so neither applies to it. Places without events
-// (blind) know no other way: whoever looks at them tells of them.
+// (blind) know no other way: whoever looks at them tells of them, and of a directory with the names in it, since what came
+// and went between two looks shows in the directory's time alone.
 type keeper struct {
 	log   *zap.Logger
 	cfg   index.Config
@@ -338,12 +339,12 @@ func (j *job) tellBlind(k *keeper) {
 	for _, place := range j.blind {
 		blind[place] = true
 		if anyAbove(place, func(p string) bool { return j.paths[p] }) {
-			k.tell(index.Difference{Path: place, Tree: true})
+			k.hand(Change{Path: place, Tree: true})
 		}
 	}
 	for p, tree := range j.paths {
 		if anyAbove(p, func(place string) bool { return blind[place] }) {
-			k.tell(index.Difference{Path: p, Tree: tree, Content: true})
+			k.hand(Change{Path: p, Tree: tree, Level: !tree, Content: true}) // Level: see tell
 		}
 	}
 }
@@ -368,8 +369,12 @@ func within(path, dir string) bool {
 // the directory.
 func (k *keeper) tell(d index.Difference) {
 	level := !d.Tree && !d.Content && !d.Gone // of anything else than a directory it says no more
+	k.hand(Change{Path: d.Path, Tree: d.Tree, Level: level, Content: d.Content})
+}
+
+func (k *keeper) hand(c Change) {
 	k.mu.Lock()
-	k.found = append(k.found, Change{Path: d.Path, Tree: d.Tree, Level: level, Content: d.Content})
+	k.found = append(k.found, c)
 	k.mu.Unlock()
 	select {
 	case k.news <- struct{}{}:

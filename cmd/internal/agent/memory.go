@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -72,6 +74,10 @@ type memory struct {
 	source  string        // as keySource has it
 	mounts  []string      // as keyMounts has it
 	target  string        // as keyTarget has it
+
+	mu       sync.Mutex    // guards what follows
+	news     []syncer.Path // that a push found and that nothing was known of
+	unstored error         // why that cannot be noted
 }
 
 func (m *memory) is() bool { return m != nil }
@@ -261,9 +267,9 @@ const narrowMost = 1 << 17
 var errTooMany = errors.New("too many differ")
 
 // narrow puts in place of the whole tree, when it is told of for the first time, what of it differs from what
-// the target was brought to. Later subtrees are pushed as such: they are told of where events were lost, and a name
-// that came, was found by a push of the directory above, and went is on the target without being known here. For
-// the same reason the names of a directory that differs are looked at, if the target can be looked at in levels.
+// the target was brought to. Later subtrees are pushed as such: they are told of where events were lost, or are new. The
+// names of a directory that differs are looked at, if the target can be looked at in levels: what a peer left there that
+// was killed is not known here.
 func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer.Batch {
 	root := syncer.Path{Name: ".", Tree: true}
 	at := slices.IndexFunc(b.Paths, func(p syncer.Path) bool { return p.Name == root.Name && p.Tree })
@@ -309,6 +315,28 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer
 	return b
 }
 
+// spread puts in the place of levels, for a target that cannot be looked at in such, the names in them that the source
+// has lost. The index knows all that the target has.
+func (m *memory) spread(paths []syncer.Path, root string) []syncer.Path {
+	for _, p := range paths { // what is appended has no level
+		if !p.Level || p.Tree || !m.known() {
+			continue
+		}
+		names, _, err := m.store.Names(p.Name)
+		if err != nil {
+			m.trouble(err)
+			return paths
+		}
+		var st unix.Stat_t
+		for _, base := range names {
+			if name := path.Join(p.Name, base); isGone(unix.Lstat(filepath.Join(root, name), &st)) {
+				paths = append(paths, syncer.Path{Name: name})
+			}
+		}
+	}
+	return paths
+}
+
 // begin is called before a batch is pushed, with all that is pushed.
 func (m *memory) begin(ctx context.Context, b *syncer.Batch) {
 	if !m.is() || len(b.Paths) == 0 {
@@ -326,6 +354,42 @@ func (m *memory) begin(ctx context.Context, b *syncer.Batch) {
 		m.failed = nil
 	}
 	m.batch = b.Paths
+}
+
+// found takes names in dir that the push that goes on is about to send. Any goroutine may call it.
+func (m *memory) found(dir string, names []syncer.Path) {
+	list := make([]state.Path, len(names))
+	for i, p := range names {
+		list[i] = state.Path{Name: p.Name, Tree: p.Tree}
+	}
+	news, err := m.store.Found(dir, list)
+	if len(news) == 0 && err == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range news {
+		m.news = append(m.news, syncer.Path{Name: p.Name, Tree: p.Tree, Content: true})
+	}
+	if m.unstored == nil {
+		m.unstored = err
+	}
+}
+
+// takeNews is what pushes found since it was asked last, and nothing was known of. It is pushed like a change: whoever
+// was to tell of it may never do so, if it goes again before.
+func (m *memory) takeNews() []syncer.Path {
+	if !m.is() {
+		return nil
+	}
+	m.mu.Lock()
+	news, err := m.news, m.unstored
+	m.news, m.unstored = nil, nil
+	m.mu.Unlock()
+	if err != nil {
+		m.trouble(err)
+	}
+	return news
 }
 
 // end is called after it, with what did not arrive of what was pushed. Of a batch the syncer may have left out

@@ -92,6 +92,7 @@ func (r *replica) remember(cfg *syncer.Config) error {
 		return err
 	}
 	m := r.memory
+	cfg.Found = m.found
 	m.all = func() {
 		r.lost = true
 		r.line.Add(debounce.Change{Path: ".", Tree: true})
@@ -201,6 +202,9 @@ func (r *replica) endTurn() {
 func (r *replica) judge(ctx context.Context, b syncer.Batch) syncer.Batch {
 	if b.Err = r.push.Look(ctx); b.Err == nil { // else nothing can be said about names in the source, and the push fails as the look did
 		levels := r.push.Levels()
+		if !levels && r.s.Delete {
+			b.Paths = r.memory.spread(b.Paths, r.push.WatchRoot())
+		}
 		for i := range b.Paths {
 			b.Paths[i].Level = b.Paths[i].Level && levels
 		}
@@ -299,6 +303,9 @@ func (r *replica) round(o *syncer.Outcome) round {
 // note takes down what came of a push.
 func (r *replica) note(o *syncer.Outcome) {
 	r.record.pushed(o)
+	if news := r.memory.takeNews(); len(news) > 0 {
+		r.line.Add(toDebounce(syncer.Batch{Paths: news}).Changes...)
+	}
 	if o.Batch.Verify {
 		r.verify.pushed(time.Now(), o)
 	}

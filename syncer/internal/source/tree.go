@@ -39,6 +39,8 @@ type Options struct {
 	// Linked, if not nil, is told of each entry that shares its inode, whenever it is looked at.
 	// Calls may come from several goroutines at once.
 	Linked func(e *flist.Entry)
+	// Found, if not nil, is told what ReadDir found, before it returns. Calls may come from several goroutines at once.
+	Found func(dir string, entries []flist.Entry)
 	// Unmounted are directories on which a file system was mounted and is not any more.
 	// Nothing at or below them is looked at: it would seem deleted.
 	Unmounted map[string]bool
@@ -283,6 +285,9 @@ func (t *Tree) ReadDir(dir string) ([]flist.Entry, []report.Problem, error) {
 	slices.SortFunc(entries, func(a, b flist.Entry) int {
 		return flist.Compare(path.Base(a.Name), a.IsDir(), path.Base(b.Name), b.IsDir())
 	})
+	if t.opts.Found != nil && len(entries) > 0 {
+		t.opts.Found(dir, entries)
+	}
 	return entries, problems, nil
 }
 

@@ -39,10 +39,10 @@ lint: vet ## format, vet, staticcheck
 	$(GO) run $(STATICCHECK) ./...
 
 test: deps ## all tests, with what they need installed first
-	$(GO) test -parallel=$(PARALLEL) ./...
+	$(GO) test -timeout=20m -parallel=$(PARALLEL) ./...
 
 race: deps ## all tests under the race detector
-	CGO_ENABLED=1 GORACE=atexit_sleep_ms=50 $(GO) test -race -parallel=$(PARALLEL) ./... # each program waits a second before it ends, if not told otherwise
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=50 $(GO) test -race -timeout=20m -parallel=$(PARALLEL) ./... # each program waits a second before it ends, if not told otherwise
 
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	sh .ci/fuzz $(FUZZTIME)

@@ -1,14 +1,17 @@
 package syncer
 
 import (
+	"io"
 	"maps"
 	"time"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
+	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 )
 
 const (
-	// recentMax bounds what is remembered of files that were sent: less than a MiB.
+	// recentMax bounds what is remembered of files that were sent: about a MiB.
 	recentMax = 1 << 13
 	// ctimeGrain is the coarsest step of a file system's ctime, a tick of a kernel with
 	// HZ=100, doubled: a file that was written within it before it was read may have been
@@ -17,6 +20,8 @@ const (
 	// coarseGrain is that of file systems that keep whole seconds (ext4 with inodes of 128 bytes,
 	// ext3), or every second one (FAT).
 	coarseGrain = 2*time.Second + ctimeGrain
+	// rereadMax is the largest file that is read once more here, to find out that it need not be sent again.
+	rereadMax = 16 << 20
 	// fresh is how long after its last change a sent file is worth remembering: a hint that
 	// is still on its way comes from a change not older than this.
 	fresh = time.Minute
@@ -24,6 +29,7 @@ const (
 
 // version is a file as it was when it was read, and when that was.
 type version struct {
+	content                   sender.Digest
 	ino, ctime, size, sec, at int64
 	nsec, mode, uid, gid      uint32
 	begun                     int64 // no directory above it was looked at before, by the push that brought it
@@ -58,8 +64,9 @@ type sending struct {
 	versions map[string]version
 }
 
-func (s *sending) add(e *flist.Entry, at time.Time) {
+func (s *sending) add(e *flist.Entry, at time.Time, content sender.Digest) {
 	v := versionOf(e, at)
+	v.content = content
 	if v.age() > fresh || len(s.versions) >= recentMax {
 		return
 	}
@@ -86,15 +93,31 @@ func (r *recent) add(s *sending) {
 	maps.Copy(r.versions, s.versions)
 }
 
-// is says whether the target surely has e as it is now.
-func (r *recent) is(e *flist.Entry) bool {
+// is says whether the target surely has e as it is now. The stamps alone don't tell: while a long write(2) goes on, or after
+// a store through mmap(2), they stay as they were when it began. So what was sent is compared with what the file holds now,
+// after the hint that led here.
+func (r *recent) is(src *source.Tree, e *flist.Entry) bool {
+	v, ok := r.stamped(e)
+	if !ok || e.Size > rereadMax {
+		return false
+	}
+	f, _, err := src.Open(e.Name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return v.content.Is(io.LimitReader(f, e.Size+1))
+}
+
+// stamped is the version of e that was sent, if its stamps are the same.
+func (r *recent) stamped(e *flist.Entry) (version, bool) {
 	if e.Flags&flist.Linked != 0 {
-		return false // the peer has to see the whole group
+		return version{}, false // the peer has to see the whole group
 	}
 	v, ok := r.versions[e.Name]
 	now := versionOf(e, time.Unix(0, v.at))
-	now.begun = v.begun
-	return ok && e.IsRegular() && v.age() > v.grain() && v == now
+	now.begun, now.content = v.begun, v.content
+	return v, ok && e.IsRegular() && v.age() > v.grain() && v == now
 }
 
 // above says whether the target surely has the directories above the files too. A file that was made

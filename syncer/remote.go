@@ -141,7 +141,7 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 	}
 	for _, e := range plan.Entries {
 		j.believed.unmark(&e)
-		if !d.sent.is(&e) {
+		if !d.sent.is(src, &e) {
 			l.entries.Add(e)
 		}
 	}
@@ -159,6 +159,7 @@ func (d *remote) pushPlan(ctx context.Context, src *source.Tree, plan source.Pla
 	for _, name := range plan.Missing {
 		if !whole {
 			l.entries.Add(flist.Entry{Name: name})
+			d.touched.add(name)
 		} else if err := l.siblings(ctx, parent(name)); err != nil {
 			return Report{}, err
 		}
@@ -243,7 +244,7 @@ func (d *remote) unbelieved(src *source.Tree, list *sender.List, res *sender.Res
 	linked := linkedInDoubt(list, res)
 	for i := range list.Len() {
 		e := list.At(i)
-		doubt := e.Flags&flist.Content != 0 && e.IsRegular() && !res.Requested[i] && !d.sent.is(e)
+		doubt := e.Flags&flist.Content != 0 && e.IsRegular() && !res.Requested[i] && !d.sent.is(src, e)
 		if e.Flags&flist.Linked != 0 {
 			doubt = linked[source.InodeOf(e)]
 		}
@@ -272,7 +273,7 @@ func (d *remote) unbelievedOf(src *source.Tree, files []flist.Entry) sender.Entr
 	var again sender.Entries
 	there := map[string]bool{}
 	for _, e := range files {
-		if d.sent.is(&e) || !d.addAbove(src, &again, there, e.Name) {
+		if d.sent.is(src, &e) || !d.addAbove(src, &again, there, e.Name) {
 			continue
 		}
 		again.Add(e)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/flist"
+	"github.com/lockstep-sync/lockstep/syncer/internal/sender"
 	"github.com/lockstep-sync/lockstep/syncer/internal/source"
 )
 
@@ -215,17 +216,17 @@ func TestRecent(t *testing.T) {
 		return c
 	}
 	var r recent
-	if r.is(&e) {
+	if _, ok := r.stamped(&e); ok {
 		t.Error("the empty memory knows a file")
 	}
 	fresh := with(func(e *flist.Entry) { e.Name, e.Ctime = "fresh", at.UnixNano() })
 	old := with(func(e *flist.Entry) { e.Name, e.Ctime = "old", at.Add(-time.Hour).UnixNano() })
 	var s sending
-	s.add(&e, at)
-	s.add(&fresh, at.Add(ctimeGrain/2))
-	s.add(&old, at)
+	s.add(&e, at, sender.Digest{})
+	s.add(&fresh, at.Add(ctimeGrain/2), sender.Digest{})
+	s.add(&old, at, sender.Digest{})
 	whole := with(func(e *flist.Entry) { e.Name, e.Ctime = "whole", at.Truncate(time.Second).UnixNano() })
-	s.add(&whole, at)
+	s.add(&whole, at, sender.Digest{})
 	r.add(&s)
 	for _, tt := range []struct {
 		name string
@@ -243,14 +244,14 @@ func TestRecent(t *testing.T) {
 		{"another owner", with(func(e *flist.Entry) { e.UID++ }), false},
 		{"another name", with(func(e *flist.Entry) { e.Name = "g" }), false},
 	} {
-		if got := r.is(&tt.e); got != tt.want {
+		if _, got := r.stamped(&tt.e); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
 	for i := range 3 * recentMax {
 		var s sending
 		e.Name = strconv.Itoa(i)
-		s.add(&e, at)
+		s.add(&e, at, sender.Digest{})
 		r.add(&s)
 	}
 	if len(r.versions) > recentMax {

@@ -40,6 +40,8 @@ func (p *push) sendData(e *flist.Entry, f *beneath.File, before *flist.Entry, at
 		return fmt.Errorf("send %q: %w", e.Name, err)
 	}
 	b := p.out.hash.Sum(p.buf[:0])
+	sent := Digest{Kind: p.t.sum}
+	copy(sent.Sum[:], b)
 	if readErr != nil {
 		// A checksum that is wrong on purpose: the receiver must not keep the file.
 		for i := range b {
@@ -54,8 +56,8 @@ func (p *push) sendData(e *flist.Entry, f *beneath.File, before *flist.Entry, at
 	after, err := p.src.Fstat(f, p.job.local(e.Name))
 	if err != nil || !after.SameVersion(before) || !after.SameVersion(e) {
 		p.res.Changed = append(p.res.Changed, p.job.local(e.Name))
-	} else if p.job.Sent != nil && readErr == nil {
-		p.job.Sent(before, at)
+	} else if p.job.Sent != nil && readErr == nil && skip == 0 {
+		p.job.Sent(before, at, sent)
 	}
 	s := &p.res.Stats
 	s.Transferred++

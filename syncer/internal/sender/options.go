@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"io"
 	"time"
 
 	"github.com/lockstep-sync/lockstep/syncer/internal/checksum"
@@ -47,6 +48,21 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Digest stands for the content of a file.
+type Digest struct {
+	Kind checksum.Kind
+	Sum  [checksum.MaxSize]byte // shorter ones end in zeros
+}
+
+// Is reads r to its end, and says whether that is the content.
+func (d *Digest) Is(r io.Reader) bool {
+	h := d.Kind.New()
+	_, err := io.Copy(h, r)
+	sum := [checksum.MaxSize]byte{}
+	h.Sum(sum[:0])
+	return err == nil && sum == d.Sum
+}
+
 // Job is one run: a file list and what the peer is to do beside receiving it.
 type Job struct {
 	List        List
@@ -60,8 +76,8 @@ type Job struct {
 	// Alias is where entries are read that stand under another name in the source; nil: nowhere.
 	Alias map[string]string
 	// Sent, if not nil, is told of each file that was read to its end and did not change
-	// meanwhile: as it was, and when reading began. It may still fail to arrive.
-	Sent func(e *flist.Entry, at time.Time)
+	// meanwhile, as far as its stamps tell: as it was, when reading began, and what was read. It may still fail to arrive.
+	Sent func(e *flist.Entry, at time.Time, d Digest)
 	// Blame, if not nil, takes a message that says what the peer could not do, raw, and says whether it is
 	// known by it which path failed. One that is not makes the run Partial.
 	Blame func(message []byte) bool

@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -71,4 +72,38 @@ func sameTime(t *testing.T, a, b string) bool {
 		t.Fatal(err)
 	}
 	return x.ModTime().Equal(y.ModTime())
+}
+
+// A name that is to be deleted is taken for gone by an rsync that cannot look at it. Once it can, it goes.
+func TestInteropDeletedUnseen(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	r := newRig(t, func(c *syncertest.DaemonConfig) { c.Modules[0].Extra = []string{"uid = 65534", "gid = 65534"} })
+	own := func(uid int, mode os.FileMode, names ...string) {
+		t.Helper()
+		for _, name := range names {
+			if err := errors.Join(os.Lchown(r.at(name), uid, uid), os.Chmod(r.at(name), mode)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	own(65534, 0o755, ".")
+	write(t, r.in("d/x"), "x")
+	write(t, r.in("d/y"), "y")
+	cfg := r.config()
+	cfg.Delete, cfg.Keep, cfg.Owner, cfg.Group = true, true, false, false
+	q := newTimed(syncer.Full().Paths...)
+	run := run(t, r.syncer(cfg), q)
+	run.until(t, "the first push", func() bool { return isThere(r.at("d/y")) })
+
+	own(0, 0o700, "d")
+	remove(t, r.in("d/x"))
+	q.Defer(syncer.Batch{Paths: changed("d/x")}, 0)
+	run.until(t, "the directory is failing", func() bool { return len(run.s.Failed()) > 0 })
+	if failed := run.s.Failed(); !isThere(r.at("d/x")) || failed[0].Path != "d" || len(failed) > 1 {
+		t.Fatalf("this tests nothing: %+v", failed)
+	}
+	own(65534, 0o755, "d")
+	syncertest.RequireSoonEqual(t, 30*time.Second, r.src, r.dst, syncertest.CompareOptions{IgnoreOwners: true})
+	run.until(t, "an empty ledger", run.failing())
 }

@@ -331,8 +331,23 @@ func TestLedgerChaos(t *testing.T) {
 		}
 		runs = append(runs, run(t, r.syncer(cfg), newTimed(syncer.Full().Paths...)))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a busy machine takes its time
 	defer cancel()
+	failed := func(r *keeping) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return slices.ContainsFunc(r.log, func(o syncer.Outcome) bool { return len(o.Failed) > 0 })
+	}
+	time.AfterFunc(2*time.Second, func() {
+		for !failed(runs[0]) || !failed(runs[1]) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		cancel()
+	})
 	var g sync.WaitGroup
 	defer g.Wait()
 	g.Go(func() {
@@ -361,10 +376,7 @@ func TestLedgerChaos(t *testing.T) {
 	}
 	g.Wait()
 	for i, dir := range []string{r.dst, mirror} {
-		runs[i].mu.Lock()
-		failed := slices.ContainsFunc(runs[i].log, func(o syncer.Outcome) bool { return len(o.Failed) > 0 })
-		runs[i].mu.Unlock()
-		if !failed {
+		if !failed(runs[i]) {
 			t.Errorf("%s: nothing ever failed", dir)
 		}
 		runs[i].q.Defer(syncer.Full(), 0)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -157,9 +159,24 @@ func (s *Syncer) giveBack(feed Feed, o *Outcome) {
 		again = append(again, s.leftover.with(nil, s.Levels())...)
 	}
 	s.note(feed, o, pushed, failed, kept)
+	again = append(again, s.recovered(o.Arrived)...)
 	if len(again) > 0 {
 		feed.Defer(Batch{Paths: again, Oldest: b.Oldest}, againAfter)
 	}
+}
+
+// recovered are the directories that were failing for themselves: what was to be deleted in them meanwhile may have been taken
+// for gone, as where they could not be searched.
+func (s *Syncer) recovered(arrived []Failed) (paths []Path) {
+	if !s.cfg.Delete || s.place.single {
+		return nil
+	}
+	for _, f := range arrived {
+		if st, err := os.Lstat(filepath.Join(s.WatchRoot(), f.Path)); err == nil && st.IsDir() && !f.Tree {
+			paths = append(paths, Path{Name: f.Path, Level: true})
+		}
+	}
+	return paths
 }
 
 // named are the paths that a push names as not brought over: true, where no more can have failed in them.

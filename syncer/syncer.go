@@ -571,10 +571,10 @@ func (s *Syncer) rename(rep *Report) {
 	for i := range rep.Changed {
 		rep.Changed[i] = s.watchName(rep.Changed[i])
 	}
-	if dirs := rep.touched.dirs; dirs != nil {
-		rep.touched.dirs = make(map[string]bool, len(dirs))
-		for dir := range dirs {
-			rep.touched.dirs[s.watchName(dir)] = true
+	if paths := rep.touched.paths; paths != nil {
+		rep.touched.paths = make(map[string]bool, len(paths))
+		for name := range paths {
+			rep.touched.paths[s.watchName(name)] = true
 		}
 	}
 }

@@ -11,61 +11,63 @@ import (
 )
 
 const (
-	// touchedMax bounds how many directories of a push are kept in mind one by one. More become the whole tree.
+	// touchedMax bounds how many paths of a push are kept in mind one by one. More become the whole tree.
 	touchedMax = 1 << 12
 	// quietEnough is how many pushes in a row, in which a target had nothing to complain of, say that it is well.
 	quietEnough = 3
 )
 
-// touched are the directories in which a push changed something on the target. The zero value has none.
+// touched are the directories in which a push changed something on the target, and the names that it had to delete
+// there. The zero value has none.
 type touched struct {
-	dirs map[string]bool
-	all  bool // they were too many to keep: it may be any
+	paths map[string]bool
+	all   bool // they were too many to keep: it may be any
 }
 
-// add takes what a peer says: it may be no directory of ours.
-func (t *touched) add(dir string) {
-	if path.IsAbs(dir) || dir == ".." || strings.HasPrefix(dir, "../") || strings.IndexByte(dir, 0) >= 0 {
+// add takes what a peer says: it may be no path of ours.
+func (t *touched) add(name string) {
+	if path.IsAbs(name) || name == ".." || strings.HasPrefix(name, "../") || strings.IndexByte(name, 0) >= 0 {
 		return
 	}
-	if t.dirs == nil {
-		t.dirs = map[string]bool{}
+	if t.paths == nil {
+		t.paths = map[string]bool{}
 	}
-	if t.dirs[dir] || t.all {
+	if t.paths[name] || t.all {
 		return
 	}
-	if t.all = len(t.dirs) >= touchedMax; !t.all {
-		t.dirs[dir] = true
+	if t.all = len(t.paths) >= touchedMax; !t.all {
+		t.paths[name] = true
 	}
 }
 
 // unsaid finds out what an rsync on the other side does not say. At its end it sets the times of the directories in
-// which it changed something, and takes no notice of what comes of that (rsync 3.5.0 generator.c, touch_up_dirs): on
-// a disk that fails, or became read-only right then, the push seems to have gone well. So once a target complains of
-// something, the directories of the pushes before are looked at again, and so are those of the pushes that follow,
-// until it has nothing to complain of any more. A look alone changes nothing in them, and when what it does to a
-// directory itself fails, that is said.
+// which it changed something, and takes no notice of what comes of that (rsync 3.5.0 generator.c, touch_up_dirs). A name
+// that is to be deleted it takes for gone where it cannot look at it (the same, recv_generator). So on a disk that
+// fails, or became read-only right then, the push seems to have gone well. Once a target complains of
+// something, these paths of the pushes before are looked at again, and so are those of the pushes that follow,
+// until it has nothing to complain of any more. A look alone changes nothing in a directory, and when what it does to
+// itself fails, that is said.
 type unsaid struct {
-	recent, older map[string]bool // directories changed while nothing was known to be wrong; the oldest are forgotten
+	recent, older map[string]bool // touched while nothing was known to be wrong; the oldest are forgotten
 	unwell        bool
 	quiet         int  // pushes in a row without a complaint while unwell
 	all           bool // the whole tree is to be looked at, once nothing of it is failing
 }
 
-// note learns from a push, and says which directories are to be looked at again.
+// note learns from a push, and says what is to be looked at again.
 func (u *unsaid) note(t touched, complaint bool) []string {
 	if complaint {
 		u.unwell, u.quiet = true, 0
 	}
 	if !u.unwell {
-		u.remember(t.dirs)
+		u.remember(t.paths)
 		return nil
 	}
-	if !complaint && (len(t.dirs) > 0 || t.all) {
+	if !complaint && (len(t.paths) > 0 || t.all) {
 		u.quiet++
 		u.unwell = u.quiet < quietEnough
 	}
-	look := maps.Clone(t.dirs)
+	look := maps.Clone(t.paths)
 	if look == nil {
 		look = map[string]bool{}
 	}
@@ -76,17 +78,17 @@ func (u *unsaid) note(t touched, complaint bool) []string {
 	return slices.Sorted(maps.Keys(look))
 }
 
-func (u *unsaid) remember(dirs map[string]bool) {
-	if len(u.recent)+len(dirs) > touchedMax {
+func (u *unsaid) remember(paths map[string]bool) {
+	if len(u.recent)+len(paths) > touchedMax {
 		u.older, u.recent = u.recent, nil
 	}
 	if u.recent == nil {
 		u.recent = map[string]bool{}
 	}
-	maps.Copy(u.recent, dirs)
+	maps.Copy(u.recent, paths)
 }
 
-// lookAgain has the feed bring the directories that note names. Those above a failing path come with it, and not by themselves:
+// lookAgain has the feed bring what note names. Directories above a failing path come with it, and not by themselves:
 // they would bring it along before its time.
 func (s *Syncer) lookAgain(feed Feed, o *Outcome) {
 	if s.place.single {
@@ -106,9 +108,9 @@ func (s *Syncer) lookAgain(feed Feed, o *Outcome) {
 		s.unsaid.all = false
 		paths = []Path{{Name: ".", Tree: true}}
 	} else {
-		for _, dir := range look {
-			if !above[dir] {
-				paths = append(paths, Path{Name: dir})
+		for _, name := range look {
+			if !above[name] {
+				paths = append(paths, Path{Name: name})
 			}
 		}
 	}

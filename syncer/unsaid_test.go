@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func touchedOf(dirs ...string) touched {
+func touchedOf(names ...string) touched {
 	var t touched
-	for _, dir := range dirs {
-		t.add(dir)
+	for _, name := range names {
+		t.add(name)
 	}
 	return t
 }
@@ -62,18 +62,18 @@ func TestUnsaidIsBounded(t *testing.T) {
 	for i := range 2 * touchedMax {
 		many.add(fmt.Sprint(i))
 	}
-	if u.note(many, true); len(many.dirs) > touchedMax || !u.all {
-		t.Errorf("it keeps %d directories, and looks at the whole tree: %v", len(many.dirs), u.all)
+	if u.note(many, true); len(many.paths) > touchedMax || !u.all {
+		t.Errorf("it keeps %d paths, and looks at the whole tree: %v", len(many.paths), u.all)
 	}
 }
 
 // A peer may say anything.
 func TestTouchedIsBelow(t *testing.T) {
-	if got := touchedOf("..", "../a", "/", "/etc", "a\x00b"); len(got.dirs) > 0 {
-		t.Errorf("directories of ours: %v", got.dirs)
+	if got := touchedOf("..", "../a", "/", "/etc", "a\x00b"); len(got.paths) > 0 {
+		t.Errorf("paths of ours: %v", got.paths)
 	}
-	if got := touchedOf(".", "..a", "a/..b"); len(got.dirs) != 3 {
-		t.Errorf("of three there are %v", got.dirs)
+	if got := touchedOf(".", "..a", "a/..b"); len(got.paths) != 3 {
+		t.Errorf("of three there are %v", got.paths)
 	}
 }
 

@@ -48,9 +48,19 @@ func ParseTarget(s string) (Target, error) {
 		err = t.setModule(module)
 	}
 	if err != nil {
-		return Target{}, fmt.Errorf("target %q: %w", s, err)
+		return Target{}, inTarget(s, err)
 	}
 	return t, nil
+}
+
+// errPassword does not come with the target, which holds it.
+var errPassword = errors.New("a target names no password: the user name before the @ has a colon (--password-file=FILE, or RSYNC_PASSWORD)")
+
+func inTarget(s string, err error) error {
+	if errors.Is(err, errPassword) {
+		return err
+	}
+	return fmt.Errorf("target %q: %w", s, err)
 }
 
 // hostEnd is where the colon is that ends the host, negative in a local path.
@@ -86,10 +96,10 @@ func parseURL(whole, rest string) (Target, error) {
 		t.Port, host = int(port), host[:i]
 	}
 	if err := t.setHost(user + host); err != nil {
-		return Target{}, fmt.Errorf("target %q: %w", whole, err)
+		return Target{}, inTarget(whole, err)
 	}
 	if err := t.setModule(path); err != nil {
-		return Target{}, fmt.Errorf("target %q: %w", whole, err)
+		return Target{}, inTarget(whole, err)
 	}
 	return t, nil
 }
@@ -97,6 +107,9 @@ func parseURL(whole, rest string) (Target, error) {
 func (t *Target) setHost(s string) error {
 	if at := strings.LastIndexByte(s, '@'); at >= 0 {
 		t.User, s = s[:at], s[at+1:]
+		if strings.Contains(t.User, ":") {
+			return errPassword
+		}
 		if t.User == "" || strings.ContainsAny(t.User, " \t\r\n") {
 			return fmt.Errorf("%q is no user name", t.User)
 		}

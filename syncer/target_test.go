@@ -58,6 +58,7 @@ func TestParseTargetRefuses(t *testing.T) {
 		"rsync://host:99999/m":  "no port",
 		"rsync:///m":            "no host",
 		"@host::m":              "no user name",
+		"rsync://u:pw@host/m":   "a target names no password",
 		"host::m\nn":            "no module name",
 		"host::#list":           "no module name",
 		"a\x00b":                "NUL",
@@ -69,11 +70,14 @@ func TestParseTargetRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ParseTarget(%q): error %v, want one with %q", in, err, want)
 		}
+		if err != nil && strings.Contains(err.Error(), "pw") {
+			t.Errorf("the password is told: %v", err)
+		}
 	}
 }
 
 func FuzzParseTarget(f *testing.F) {
-	for _, s := range []string{"/a", "u@h::m/p", "rsync://u@[::1]:1/m/p", "h:p", "[x]::m"} {
+	for _, s := range []string{"/a", "u@h::m/p", "rsync://u@[::1]:1/m/p", "h:p", "[x]::m", "rsync://u@a:1@b/m"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

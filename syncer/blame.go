@@ -297,6 +297,11 @@ func mentions(line string, try func(string) bool) bool {
 	if name, _, ok := strings.Cut(strings.TrimPrefix(line, "ERROR: "), " failed verification"); ok && try(name) {
 		return true
 	}
+	if _, rest, ok := strings.Cut(line, " partial-dir for "); ok {
+		if end := strings.LastIndex(rest, " -- discarding "); end >= 0 && try(rest[:end]) {
+			return true
+		}
+	}
 	for rest, n := line, 0; n < closingsMax; n++ {
 		var ok bool
 		if _, rest, ok = strings.Cut(rest, ": "); !ok {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lockstep-sync/lockstep/syncer"
 	"github.com/lockstep-sync/lockstep/syncer/syncertest"
 )
@@ -106,4 +108,31 @@ func TestInteropDeletedUnseen(t *testing.T) {
 	own(65534, 0o755, "d")
 	syncertest.RequireSoonEqual(t, 30*time.Second, r.src, r.dst, syncertest.CompareOptions{IgnoreOwners: true})
 	run.until(t, "an empty ledger", run.failing())
+}
+
+// A file that is lost since --delay-updates has no place for it is no error to rsync.
+func TestInteropDiscarded(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	r := newRig(t)
+	cfg := r.config()
+	cfg.Keep, cfg.DelayUpdates = true, true
+	write(t, r.in("d/f: \"x\"\n -- discarding y"), "f")
+	write(t, r.in("e"), "e")
+	write(t, r.at("d/.~tmp~"), "no directory")
+	flags := func(flags int) {
+		if err := setFlags(r.at("d/.~tmp~"), flags); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flags(unix.STATX_ATTR_IMMUTABLE)
+	t.Cleanup(func() { setFlags(r.at("d/.~tmp~"), 0) })
+	run := run(t, r.syncer(cfg), newTimed(syncer.Full().Paths...))
+	run.until(t, "a refusal", func() bool { return len(run.s.Failed()) > 0 })
+	if f := run.s.Failed(); len(f) != 1 || f[0].Path != "d/f: \"x\"\n -- discarding y" {
+		t.Errorf("failing are %+v", f)
+	}
+	flags(0)
+	run.until(t, "an empty ledger", run.failing())
+	syncertest.RequireSoonEqual(t, 30*time.Second, r.src, r.dst, syncertest.CompareOptions{})
 }

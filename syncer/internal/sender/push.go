@@ -326,10 +326,14 @@ func (p *push) message(m wire.Message) error {
 	return nil
 }
 
+// discarded begins a message that is no error of a file by its tag, but a file is lost by it. (rsync 3.5.0 receiver.c,
+// recv_files; its exit code is 0 then.)
+const discarded = "Unable to create partial-dir for "
+
 // blame takes a message that says what the peer could not do, and says whether the path is known.
 func (p *push) blame(m wire.Message) (told bool) {
 	switch {
-	case m.Tag == wire.TagErrorXfer:
+	case m.Tag == wire.TagErrorXfer, m.Tag == wire.TagError && bytes.HasPrefix(m.Data, []byte(discarded)):
 		told = p.job.Blame != nil && p.job.Blame(m.Data)
 		p.res.Partial = p.res.Partial || !told
 	case m.Tag == wire.TagError && p.job.Aside != nil:

@@ -53,11 +53,11 @@ func ParseTarget(s string) (Target, error) {
 	return t, nil
 }
 
-// errPassword does not come with the target, which holds it.
-var errPassword = errors.New("a target names no password: the user name before the @ has a colon (--password-file=FILE, or RSYNC_PASSWORD)")
+// ErrPassword is ParseTarget's of a target that holds one, which it does not repeat.
+var ErrPassword = errors.New("a target names no password: the user name before the @ has a colon (--password-file=FILE, or RSYNC_PASSWORD)")
 
 func inTarget(s string, err error) error {
-	if errors.Is(err, errPassword) {
+	if errors.Is(err, ErrPassword) {
 		return err
 	}
 	return fmt.Errorf("target %q: %w", s, err)
@@ -108,7 +108,7 @@ func (t *Target) setHost(s string) error {
 	if at := strings.LastIndexByte(s, '@'); at >= 0 {
 		t.User, s = s[:at], s[at+1:]
 		if strings.Contains(t.User, ":") {
-			return errPassword
+			return ErrPassword
 		}
 		if t.User == "" || strings.ContainsAny(t.User, " \t\r\n") {
 			return fmt.Errorf("%q is no user name", t.User)

@@ -236,6 +236,16 @@ func (g *gate) release() []api.Held {
 	return g.d.release()
 }
 
+// free is what was released, and is not done.
+func (g *gate) free() (paths []syncer.Path) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, h := range g.d.free {
+		paths = append(paths, syncer.Path{Name: h.Path, Tree: h.Names == 0})
+	}
+	return paths
+}
+
 // isFree says that what is below path was released, and is not done.
 func (g *gate) isFree(path string) bool {
 	g.mu.Lock()

@@ -269,8 +269,8 @@ var errTooMany = errors.New("too many differ")
 // narrow puts in place of the whole tree, when it is told of for the first time, what of it differs from what
 // the target was brought to. Later subtrees are pushed as such: they are told of where events were lost, or are new. The
 // names of a directory that differs are looked at, if the target can be looked at in levels: what a peer left there that
-// was killed is not known here.
-func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer.Batch {
+// was killed is not known here. always are paths that are pushed whatever is known of them.
+func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool, always []syncer.Path) syncer.Batch {
 	root := syncer.Path{Name: ".", Tree: true}
 	at := slices.IndexFunc(b.Paths, func(p syncer.Path) bool { return p.Name == root.Name && p.Tree })
 	if !m.is() || m.begun && !m.whole || at < 0 {
@@ -283,7 +283,7 @@ func (m *memory) narrow(ctx context.Context, b syncer.Batch, levels bool) syncer
 	if m.whole {
 		return b
 	}
-	paths := slices.Delete(slices.Clone(b.Paths), at, at+1)
+	paths := append(slices.Delete(slices.Clone(b.Paths), at, at+1), always...)
 	scan, err := m.store.Differs(ctx, []state.Path{{Name: ".", Tree: true}}, func(list []state.Path) error {
 		if len(paths)+len(list) > narrowMost {
 			return errTooMany

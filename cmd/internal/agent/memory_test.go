@@ -55,7 +55,7 @@ func TestSinceUntilArrived(t *testing.T) {
 	defer m.close()
 	tree := syncer.Batch{Paths: []syncer.Path{{Name: ".", Tree: true}}}
 	for i := range 2 { // the first one fails
-		b := m.narrow(t.Context(), tree, true)
+		b := m.narrow(t.Context(), tree, true, nil)
 		if b.Since.IsZero() || b.Since.After(time.Now()) {
 			t.Errorf("try %d goes by content since %v", i, b.Since)
 		}
@@ -66,7 +66,7 @@ func TestSinceUntilArrived(t *testing.T) {
 			m.end(true, b.Paths, nil)
 		}
 	}
-	if b := m.narrow(t.Context(), tree, true); !b.Since.IsZero() || len(b.Paths) != 1 {
+	if b := m.narrow(t.Context(), tree, true, nil); !b.Since.IsZero() || len(b.Paths) != 1 {
 		t.Errorf("later: %+v", b)
 	}
 }

@@ -208,7 +208,8 @@ func (r *replica) judge(ctx context.Context, b syncer.Batch) syncer.Batch {
 		for i := range b.Paths {
 			b.Paths[i].Level = b.Paths[i].Level && levels
 		}
-		b = r.pass(r.memory.narrow(ctx, b, levels))
+		// What was released went into the whole tree, whose comparison need not know of it.
+		b = r.pass(r.memory.narrow(ctx, b, levels, r.gate.free()))
 		r.keepGate(false)
 		if len(b.Paths) == 0 {
 			r.idle()

@@ -3,11 +3,13 @@ package agent
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/lockstep-sync/lockstep/cmd/internal/api"
 	"github.com/lockstep-sync/lockstep/debounce"
 )
 
@@ -112,4 +114,20 @@ func TestUntoldWithoutLevels(t *testing.T) {
 	if !u.has("d/stays") {
 		t.Error("what is there was deleted")
 	}
+}
+
+// A directory whose deletions are released is looked at after a restart, although all is compared with what is known
+// of the target then, and that knows of nothing to delete there.
+func TestReleasedBeforeTheComparison(t *testing.T) {
+	k := newKept(t, "d/a")
+	set := func(s *Settings) { s.DeleteLimit = Limit{Set: true, Names: 30} }
+	u := k.unwatched(set)
+	u.settled()
+	if err := os.WriteFile(filepath.Join(k.target, "d/unknown"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	u.r.memory.keep(keyDeletions, gateState{Free: []api.Held{{Path: "d"}}})
+	u.end()
+	u = k.unwatched(set)
+	u.wait("it is deleted", func() bool { return !k.has("d/unknown") })
 }

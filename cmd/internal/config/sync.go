@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -182,12 +183,12 @@ func orElse(n *node, example string) string {
 
 func (l *loader) checkTarget(n *node) bool {
 	t, err := syncer.ParseTarget(n.text)
-	if err != nil {
-		l.value(n, "%s", l.inKeys(err.Error()))
+	if errors.Is(err, syncer.ErrPassword) {
+		l.value(n, "the user of a target holds a colon: a password has no place there, write password-file or password")
 		return false
 	}
-	if strings.Contains(t.User, ":") {
-		l.value(n, "the user of a target holds a colon: a password has no place there, write password-file or password")
+	if err != nil {
+		l.value(n, "%s", l.inKeys(err.Error()))
 		return false
 	}
 	return t.Remote() || l.absolute("target", n, n.text)
